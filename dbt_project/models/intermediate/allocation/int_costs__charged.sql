@@ -1,0 +1,129 @@
+-- Everything that is charged, each cent once: one row per day, bill, payer and component. Buckets keep what nobody pays for.
+-- A model's cost is charged to its consumers or stays with the owner, as the dated policy `model_cost_charged_to` says.
+with days as (
+    select build_days.usage_date, coalesce(min(policies.value), 'consumers') as model_cost_charged_to
+    from {{ source('meta', 'build_days') }} as build_days
+    left join {{ source('config', 'policies') }} as policies
+        on policies.policy = 'model_cost_charged_to' and {{ in_force('policies', 'build_days.usage_date') }}
+    group by build_days.usage_date
+),
+
+costed_slots as (
+    select distinct hour_start_at, resource_id
+    from {{ ref('int_slots') }}
+    where {{ in_build_days('usage_date') }}
+),
+
+-- model-days whose cost goes to the consumers instead of the owner
+consumed as (
+    select distinct allocated.usage_date, allocated.model, allocated.pool_kind, allocated.source_name, allocated.billed_by,
+        allocated.billing_period, allocated.bill_team, allocated.currency_code
+    from {{ ref('int_model_days__allocated') }} as allocated
+    inner join days on allocated.usage_date = days.usage_date
+    where days.model_cost_charged_to = 'consumers'
+),
+
+direct as (
+    select
+        spread.usage_date, spread.source_name, spread.billed_by, spread.billing_period, spread.team, spread.cost_centre,
+        case when spread.is_unused_commitment then 'unused_commitment' when spread.team is null then 'unowned' else 'allocated' end as bucket,
+        case when spread.model is not null then 'tokens_vendor' else spread.component end as component,
+        spread.cost, spread.currency_code
+    from {{ ref('int_charges__spread') }} as spread
+    left join costed_slots
+        on spread.hour_start_at = costed_slots.hour_start_at and spread.resource_id = costed_slots.resource_id
+    left join consumed
+        on spread.usage_date = consumed.usage_date and spread.model = consumed.model and consumed.pool_kind = 'vendor'
+        and spread.source_name = consumed.source_name and spread.billed_by = consumed.billed_by
+        and spread.billing_period = consumed.billing_period and spread.team is not distinct from consumed.bill_team
+        and spread.resource_id is null and not spread.is_unused_commitment
+    where {{ in_build_days('spread.usage_date') }} and costed_slots.resource_id is null and consumed.model is null
+),
+
+held as (
+    select
+        slots.usage_date, slots.source_name, slots.billed_by, slots.billing_period,
+        case when slots.layer = 'unknown' then slots.bill_team else slots.team end as team,
+        case when slots.layer = 'unknown' then slots.bill_cost_centre else slots.cost_centre end as cost_centre,
+        case
+            when slots.is_unused_commitment then 'unused_commitment'
+            when slots.layer in ('idle', 'down') then slots.layer
+            when slots.layer = 'unknown' and slots.bill_team is not null then 'allocated'
+            when slots.layer = 'unknown' or slots.team is null then 'unowned'
+            else 'allocated'
+        end as bucket,
+        case when slots.layer = 'unknown' then slots.basis || '_unknown' when slots.model is not null then 'tokens_self_hosted' else slots.basis end
+            as component,
+        slots.allocated_cost as cost, slots.currency_code
+    from {{ ref('int_slot_hours__allocated') }} as slots
+    left join consumed
+        on slots.usage_date = consumed.usage_date and slots.model = consumed.model and consumed.pool_kind = 'self_hosted'
+        and slots.source_name = consumed.source_name and slots.billed_by = consumed.billed_by
+        and slots.billing_period = consumed.billing_period and slots.team is not distinct from consumed.bill_team
+        and slots.layer = 'held' and not slots.is_unused_commitment
+    where {{ in_build_days('slots.usage_date') }} and consumed.model is null
+),
+
+tokens as (
+    select
+        allocated.usage_date, allocated.source_name, allocated.billed_by, allocated.billing_period,
+        -- a request that names no team leaves its cost with the owner of what served it
+        coalesce(allocated.team, allocated.bill_team) as team,
+        case when allocated.team is null then allocated.bill_cost_centre else allocated.cost_centre end as cost_centre,
+        case when coalesce(allocated.team, allocated.bill_team) is null then 'unowned' else 'allocated' end as bucket,
+        'tokens_' || allocated.pool_kind as component,
+        allocated.allocated_cost as cost, allocated.currency_code
+    from {{ ref('int_model_days__allocated') }} as allocated
+    inner join days on allocated.usage_date = days.usage_date
+    where days.model_cost_charged_to = 'consumers' and {{ in_build_days('allocated.usage_date') }}
+),
+
+-- usage of a vendor whose bill is not in yet; an own fleet's cost is on the node's bill already
+estimated as (
+    select
+        priced.usage_date, priced.source_name, priced.provider as billed_by,
+        date_trunc('month', priced.usage_date)::date as billing_period, priced.team, priced.cost_centre,
+        case when priced.team is null then 'unowned' else 'allocated' end as bucket,
+        'tokens_vendor' as component,
+        priced.list_cost as cost, workspace.currency_code
+    from {{ ref('int_token_days__priced') }} as priced
+    cross join {{ source('config', 'workspace') }} as workspace
+    where priced.pool_kind is null and priced.provider is not null and priced.list_cost is not null
+        and {{ in_build_days('priced.usage_date') }}
+),
+
+-- digits past the 12th, kept per bill
+rounding as (
+    select
+        charge_date as usage_date, source_name, billed_by, billing_period, null as team, null as cost_centre,
+        'rounding' as bucket, 'rounding' as component,
+        (sum(reporting_effective_cost) - sum(reporting_effective_cost::decimal(38, 12)))::decimal(38, 12) as cost, currency_code
+    from {{ ref('int_charges__owned') }}
+    where {{ in_build_days('charge_date') }}
+    group by all
+    having cost <> 0
+),
+
+charged as (
+    select *, 'billed' as basis from direct
+    union all select *, 'billed' as basis from held
+    union all select *, 'billed' as basis from tokens
+    union all select *, 'estimated' as basis from estimated
+    union all select *, 'billed' as basis from rounding
+)
+
+select
+    usage_date,
+    date_trunc('month', usage_date)::date as usage_period,
+    billing_period,
+    source_name,
+    billed_by,
+    case when bucket = 'allocated' then team else bucket end as team,
+    case when bucket = 'allocated' then cost_centre end as cost_centre,
+    bucket,
+    component,
+    basis,
+    sum(cost) as charged_cost,
+    currency_code
+from charged
+group by all

@@ -1,0 +1,89 @@
+-- Effective cost, spread over the time it accrues: by hour for lines of a node (hour_start_at set), by day for all others,
+-- in proportion to time and exact. One row per day (or node-hour) and what the later steps must tell apart.
+-- The digits past the 12th stay with the line and are counted as `rounding`.
+with node_resources as (
+    select distinct resource_id from {{ ref('stg_telemetry__capacity') }}
+),
+
+lines as (
+    select
+        charges.*,
+        node_resources.resource_id is not null as is_node,
+        charges.reporting_effective_cost::decimal(38, 12) as cost
+    from {{ ref('int_charges__owned') }} as charges
+    left join node_resources on charges.resource_id = node_resources.resource_id
+    where {{ may_overlap_build_days('charges.accrues_from_at', 'charges.accrues_until_at') }}
+),
+
+-- most lines lie in one hour or day: nothing to split
+within_one as (
+    select *, case when is_node then date_trunc('hour', accrues_from_at) else charge_date::timestamp end as slot_start_at
+    from lines
+    where accrues_until_at <= case
+        when is_node then date_trunc('hour', accrues_from_at) + interval 1 hour
+        else charge_date + interval 1 day
+    end
+),
+
+longer as (
+    select *, row_number() over (order by source_name, file_name, file_row) as line_number
+    from lines
+    where accrues_until_at > case
+        when is_node then date_trunc('hour', accrues_from_at) + interval 1 hour
+        else charge_date + interval 1 day
+    end
+),
+
+slots as (
+    select *, {{ slots('accrues_from_at', 'accrues_until_at', 'hour') }} as slot_start_at, 'hour' as unit
+    from longer where is_node
+    union all
+    select *, {{ slots('accrues_from_at', 'accrues_until_at', 'day') }} as slot_start_at, 'day' as unit
+    from longer where not is_node
+),
+
+weighed as (
+    select
+        *,
+        case
+            when unit = 'hour' then {{ overlap_microseconds('accrues_from_at', 'accrues_until_at', 'slot_start_at', 'hour') }}
+            else {{ overlap_microseconds('accrues_from_at', 'accrues_until_at', 'slot_start_at', 'day') }}
+        end as microseconds
+    from slots
+),
+
+{% set kept = ['slot_start_at', 'is_node', 'source_name', 'billed_by', 'billing_period', 'charge_category', 'service_category',
+    'commitment_discount_status', 'resource_id', 'model', 'team', 'cost_centre', 'currency_code'] -%}
+
+split as (
+    {{ split_exact('weighed', by=['line_number'], amount='cost', weight='microseconds', tie_break=['slot_start_at'],
+        keep=kept, into='cost') }}
+),
+
+together as (
+    select {{ kept | join(', ') }}, cost from within_one
+    union all
+    select {{ kept | join(', ') }}, cost from split
+)
+
+select
+    slot_start_at::date as usage_date,
+    case when is_node then slot_start_at end as hour_start_at,
+    source_name,
+    billed_by,
+    billing_period,
+    case
+        when charge_category in ('Usage', 'Purchase') then coalesce(service_category, 'Other')
+        else charge_category
+    end as component,
+    coalesce(commitment_discount_status = 'Unused', false) as is_unused_commitment,
+    case when is_node then resource_id end as resource_id,
+    case when charge_category = 'Usage' then model end as model,
+    team,
+    cost_centre,
+    currency_code,
+    sum(cost) as cost,
+    count(*) as line_count
+from together
+where {{ in_build_days('slot_start_at::date') }}
+group by all

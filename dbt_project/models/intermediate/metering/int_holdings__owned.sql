@@ -1,0 +1,30 @@
+-- One row per holding: who owns it by rule (labels, namespace, account, user, pool, cluster, name).
+{{ config(day_column='holding_date') }}
+
+with holdings as (
+    select
+        *,
+        labels as tags,
+        row_number() over () as object_number
+    from {{ ref('stg_telemetry__holdings') }}
+    where {{ in_build_days('holding_date') }}
+),
+
+owners as (
+    {{ owners_of('holdings', 'holding_date',
+        ['tags', 'source_name', 'namespace', 'account', 'user_name', 'pool', 'cluster', 'name']) }}
+)
+
+select
+    holdings.holding_date,
+    holdings.source_name,
+    holdings.file_name,
+    holdings.file_row,
+    holdings.node,
+    owners.team,
+    teams.cost_centre,
+    owners.owner_rule_id
+from holdings
+left join owners on holdings.object_number = owners.object_number
+left join {{ source('config', 'teams') }} as teams
+    on lower(owners.team) = lower(teams.team) and {{ in_force('teams', 'holdings.holding_date') }}

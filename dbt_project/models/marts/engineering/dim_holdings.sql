@@ -1,0 +1,11 @@
+-- One row per attempt and node: what it held, when, whose it is by which rule, and the file and row that say so.
+{{ config(materialized='view') }}
+
+select
+    holdings.holding_id, holdings.job_id, holdings.source_name, holdings.holder_kind, holdings.name, holdings.cluster, holdings.pool,
+    holdings.node, holdings.gpu_ids, holdings.gpu_count, holdings.gpu_share, holdings.cpu_count, holdings.started_at,
+    holdings.ended_at, holdings.outcome, holdings.model, owned.team, owned.owner_rule_id, holdings.file_name, holdings.file_row
+from {{ ref('stg_telemetry__holdings') }} as holdings
+left join {{ ref('int_holdings__owned') }} as owned
+    on holdings.source_name = owned.source_name and holdings.file_name = owned.file_name
+    and holdings.file_row is not distinct from owned.file_row and holdings.node is not distinct from owned.node

@@ -1,0 +1,21 @@
+-- One row per day, node, GPU model, layer and team: the hourly table summed; what people query.
+{{ config(materialized='incremental', incremental_strategy='days') }}
+
+select
+    usage_date,
+    cluster,
+    pool,
+    node,
+    gpu_model,
+    layer,
+    team,
+    sum(gpu_hours) as gpu_hours,
+    sum(cpu_hours) as cpu_hours,
+    sum(allocated_cost) as allocated_cost,
+    currency_code,
+    case when sum(gpu_hours) > 0 then sum(allocated_cost)::double / sum(gpu_hours) end as cost_per_gpu_hour,
+    sum(gpu_utilization_ratio * gpu_hours) / nullif(sum(case when gpu_utilization_ratio is not null then gpu_hours end), 0)
+        as gpu_utilization_ratio
+from {{ ref('fct_gpu_hours') }}
+where {{ in_build_days('usage_date') }}
+group by all

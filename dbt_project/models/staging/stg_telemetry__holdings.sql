@@ -1,0 +1,30 @@
+-- One row per attempt and node; an attempt without an end lasts to the horizon of what is known. Never started: no start.
+select
+    holdings.source_name,
+    holdings.holding_id,
+    coalesce(holdings.job_id, holdings.holding_id) as job_id,
+    holdings.holder_kind,
+    holdings.name,
+    holdings.cluster,
+    holdings.pool,
+    holdings.node,
+    holdings.gpu_ids,
+    coalesce(holdings.gpu_count, 0) as gpu_count,
+    coalesce(holdings.gpu_share, 1) as gpu_share,
+    coalesce(holdings.cpu_count, 0) as cpu_count,
+    holdings.memory_gb,
+    holdings.submitted_at,
+    holdings.started_at,
+    case when holdings.started_at is not null then coalesce(holdings.ended_at, horizon.horizon_at) end as ended_at,
+    holdings.ended_at is null and holdings.started_at is not null as is_open,
+    coalesce(holdings.outcome, case when holdings.started_at is null then 'pending' end) as outcome,
+    holdings.namespace,
+    holdings.account,
+    holdings.user_name,
+    holdings.model,
+    holdings.labels,
+    coalesce(holdings.started_at, holdings.submitted_at, timestamp '1970-01-01')::date as holding_date,
+    holdings.file_name,
+    holdings.file_row
+from {{ source('raw', 'holdings') }} as holdings
+cross join {{ source('meta', 'horizon') }} as horizon

@@ -1,0 +1,252 @@
+"""The command line. Each command is a thin layer over the function that the DAGs call."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import duckdb
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tollbook import pipeline
+from tollbook.errors import TollbookError
+from tollbook.warehouse import publication, state
+from tollbook.workspace import SETTINGS_FILE, Workspace
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Tollbook: what did this GPU-hour, job, inference or token cost, who pays, and can I prove it?")
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
+WorkspaceOption = Annotated[
+    Path | None, typer.Option("--workspace", "-w", envvar="TOLLBOOK_WORKSPACE", help="The workspace; the current folder by default.")
+]
+
+
+class Format(StrEnum):
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class Scale(StrEnum):
+    s = "s"
+    m = "m"
+    l = "l"  # noqa: E741
+
+
+def main() -> None:
+    """Run the command line; an error that Tollbook knows ends with its message and exit status 1."""
+    try:
+        app()
+    except TollbookError as error:
+        errors.print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def init(
+    directory: Path, sample: Annotated[bool, typer.Option(help="With the bundled sample month.")] = False
+) -> None:
+    """Make a workspace in DIRECTORY: settings, rules and a landing folder to fill."""
+    if (directory / SETTINGS_FILE).exists():
+        raise TollbookError(f"{directory / SETTINGS_FILE} exists already; nothing was changed.")
+    if sample:
+        shutil.copytree(SAMPLE, directory, dirs_exist_ok=True)
+    else:
+        (directory / "landing" / "bill").mkdir(parents=True, exist_ok=True)
+        shutil.copytree(SAMPLE / "config", directory / "config", dirs_exist_ok=True)
+        for file in (directory / "config").glob("*.csv"):
+            file.write_text(file.read_text().splitlines()[0] + "\n")
+        (directory / SETTINGS_FILE).write_text(_NEW_SETTINGS)
+    console.print(f"Workspace in {directory}. Put files into {directory / 'landing'}, then: tollbook run --workspace {directory}")
+
+
+_NEW_SETTINGS = """\
+currency: USD
+sources:
+  - {name: bill, format: focus, path: landing/bill/*.csv}
+"""
+
+
+@app.command()
+def demo(
+    directory: Path,
+    scale: Annotated[Scale, typer.Option()] = Scale.s,
+    days: Annotated[int, typer.Option(min=1)] = 1,
+    seed: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """Make a workspace with a made-up fleet at SCALE (per day: s 64, m 1,000, l 10,000 GPUs), and the truth it was made from."""
+    from tollbook.demo import generate
+
+    if (directory / SETTINGS_FILE).exists():
+        raise TollbookError(f"{directory / SETTINGS_FILE} exists already; nothing was changed.")
+    generate(directory, scale.value, days, seed)
+    console.print(f"Demo fleet in {directory}. Next: tollbook run --workspace {directory}")
+
+
+@app.command()
+def run(
+    workspace: WorkspaceOption = None,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute every day again.")] = False,
+) -> None:
+    """Load, build, check and publish: what the DAGs do in a night. Status 1 if a delivery failed, even where the rest published."""
+    report = pipeline.run(Workspace.open(workspace), full_refresh, _tell)
+    console.print("  ".join(f"{step} {seconds:.1f} s" for step, seconds in report.seconds.items()))
+    if report.failures:
+        raise TollbookError("published what could be loaded; these deliveries failed:\n" + "\n".join(report.failures))
+
+
+@app.command()
+def load(sources: Annotated[list[str] | None, typer.Argument(help="Names; all by default.")] = None, workspace: WorkspaceOption = None) -> None:
+    """Load what lies in the landing folder. Loading the same again changes nothing."""
+    reports = pipeline.load(Workspace.open(workspace), sources, tell=_tell)
+    _fail_on(reports)
+
+
+@app.command()
+def reprocess(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"])],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"])],
+    sources: Annotated[list[str] | None, typer.Argument(help="Names; all by default.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Load the kept deliveries of some days once more, then build, check and publish those days."""
+    opened = Workspace.open(workspace)
+    reports = pipeline.load(opened, sources, days=(first.date(), last.date()), tell=_tell)
+    pipeline.build(opened, tell=_tell)
+    pipeline.check(opened, tell=_tell)
+    pipeline.publish(opened, tell=_tell)
+    _fail_on(reports)
+
+
+@app.command()
+def build(
+    workspace: WorkspaceOption = None,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute every day again.")] = False,
+) -> None:
+    """Compute the marts for the days that changed."""
+    pipeline.build(Workspace.open(workspace), full_refresh, _tell)
+
+
+@app.command()
+def check(workspace: WorkspaceOption = None) -> None:
+    """Run the gates at both edges. Status 1 if one of severity error does not pass."""
+    pipeline.check(Workspace.open(workspace), _tell)
+
+
+@app.command()
+def publish(workspace: WorkspaceOption = None) -> None:
+    """Swap in the marts that the newest audit passed."""
+    pipeline.publish(Workspace.open(workspace), _tell)
+
+
+@app.command()
+def summary(workspace: WorkspaceOption = None) -> None:
+    """Where the money went, from what is published."""
+    from tollbook.report.summary import print_summary
+
+    opened = Workspace.open(workspace)
+    publication.connect(opened).close()
+    print_summary(opened.published_db, console)
+
+
+@app.command()
+def status(workspace: WorkspaceOption = None) -> None:
+    """What arrived, what is stale or failed, what is in quarantine, and when was published."""
+    opened = Workspace.open(workspace)
+    from tollbook import status as standing
+
+    for table in standing.tables(opened):
+        console.print(table)
+
+
+@app.command()
+def query(
+    sql: str,
+    workspace: WorkspaceOption = None,
+    format: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+) -> None:
+    """Ask the published marts with SQL, read-only."""
+    with publication.connect(Workspace.open(workspace)) as db:
+        try:
+            result = db.sql(sql)
+        except duckdb.Error as error:
+            raise TollbookError(str(error)) from error
+        if result is None:
+            return
+        if format is Format.csv:
+            # not through a data frame: a decimal keeps every digit
+            writer = csv.writer(sys.stdout)
+            writer.writerow(result.columns)
+            writer.writerows(result.fetchall())
+        elif format is Format.json:
+            rows = [dict(zip(result.columns, row, strict=True)) for row in result.fetchall()]
+            print(json.dumps(rows, default=str, indent=2))
+        else:
+            table = Table(*result.columns)
+            for row in result.fetchall():
+                table.add_row(*("" if value is None else str(value) for value in row))
+            console.print(table)
+
+
+explain_app = typer.Typer(no_args_is_help=True, help="Where a cost comes from, down to bill rows and telemetry.")
+app.add_typer(explain_app, name="explain")
+
+
+@explain_app.command("job")
+def explain_job(job_id: str, workspace: WorkspaceOption = None) -> None:
+    """One job: attempts, what they held, and the bill lines behind it."""
+    from tollbook import explain
+
+    with publication.connect(Workspace.open(workspace)) as db:
+        console.print(explain.job(db, job_id))
+
+
+@explain_app.command("team-day")
+def explain_team_day(
+    team: str, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])], workspace: WorkspaceOption = None
+) -> None:
+    """One team's (or bucket's) day: components, holders, models and bill lines."""
+    from tollbook import explain
+
+    with publication.connect(Workspace.open(workspace)) as db:
+        console.print(explain.team_day(db, team, day.date()))
+
+
+@app.command()
+def backup(file: Path, workspace: WorkspaceOption = None) -> None:
+    """Keep rules, deliveries, warehouse and published marts in one tar FILE."""
+    size = state.backup(Workspace.open(workspace), file)
+    console.print(f"kept in {file} ({size / 1e6:,.1f} MB)")
+
+
+@app.command()
+def restore(file: Path, workspace: WorkspaceOption = None) -> None:
+    """Bring a backup back into the workspace: all of it, or nothing."""
+    root = Path(workspace or ".")
+    state.restore(root, file)
+    console.print(f"restored {root} from {file}")
+
+
+def _tell(message: str) -> None:
+    console.print(message, markup=False, soft_wrap=True)
+
+
+def _fail_on(reports: list) -> None:
+    failures = [failure for report in reports for failure in report.failures]
+    if failures:
+        raise TollbookError("these deliveries failed; what was loaded before stays:\n" + "\n".join(failures))
+
+
+if __name__ == "__main__":
+    main()

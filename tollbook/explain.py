@@ -1,0 +1,138 @@
+"""Where a cost comes from: the tree from one job, or one team's day, down to telemetry rows and bill rows.
+
+Reads what is published only, so it answers while a night is being built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+
+import duckdb
+from rich.markup import escape
+from rich.tree import Tree
+
+from tollbook.errors import TollbookError
+
+_MOST_LINES = 20
+
+
+def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
+    """One job: its attempts (telemetry file and row), what it held where, and the bill lines of those nodes and hours.
+
+    Raises:
+        TollbookError: no such job is published.
+    """
+    facts = db.execute("select * from engineering.fct_job_costs where job_id = ?", [job_id]).fetchdf().to_dict("records")
+    if not facts:
+        raise TollbookError(f"no job `{job_id}` is published. `tollbook query \"select job_id from engineering.fct_job_costs\"` lists them.")
+    root = Tree(f"[bold]job {escape(job_id)}[/]")
+    for fact in facts:
+        branch = root.add(f"{escape(str(fact['name'] or ''))} · team {_team(fact['team'])} · {fact['outcome'] or 'outcome unknown'} · "
+                          f"{fact['gpu_hours']:.6g} GPU-h, {fact['cpu_hours']:.6g} CPU-h · "
+                          + (_money(db, fact["job_id"]) or f"cost unknown: {fact['cost_reason']}"))
+        attempts = db.execute(
+            "select holding_id, node, started_at, ended_at, outcome, owner_rule_id, file_name, file_row from engineering.dim_holdings"
+            " where job_id = ? and source_name = ? order by started_at, node", [job_id, fact["source_name"]]).fetchall()
+        told = branch.add("held (telemetry)")
+        for holding, node, start, end, outcome, rule, file, row in attempts:
+            told.add(f"{escape(holding)} on {escape(node or 'no node')} · {start or 'never started'} to {end or 'now'} · {outcome or '–'} · "
+                     f"owner by rule {escape(rule or 'none')} · {escape(file)} row {row}")
+        shares = db.execute(
+            "select node, min(hour_start_at), max(hour_start_at) + interval 1 hour, sum(gpu_hours), sum(allocated_cost), currency_code"
+            " from engineering.fct_gpu_hours where job_id = ? and source_name = ? and layer = 'held' group by node, currency_code order by node",
+            [job_id, fact["source_name"]]).fetchall()
+        for node, start, end, hours, cost, currency in shares:
+            share = branch.add(f"on {escape(node or 'no node')}: {hours:.6g} GPU-h from {start} to {end} · {_amount(cost, currency)}")
+            _bill_lines(db, share, node, start, end)
+    return root
+
+
+def team_day(db: duckdb.DuckDBPyConnection, team: str, day: date) -> Tree:
+    """One team's (or bucket's) day: components, then holders, models and bill lines.
+
+    Raises:
+        TollbookError: nothing is charged to the team on that day.
+    """
+    parts = db.execute(
+        "select component, basis, sum(charged_cost), currency_code from finance.fct_chargeback_days where team = ? and usage_date = ?"
+        " group by component, basis, currency_code order by 3 desc", [team, day]).fetchall()
+    if not parts:
+        raise TollbookError(f"nothing is charged to `{team}` on {day}. `tollbook query \"select distinct team from finance.fct_chargeback\"` lists teams.")
+    total = sum(part[2] for part in parts)
+    root = Tree(f"[bold]{escape(team)} on {day}: {_amount(total, parts[0][3])}[/]")
+    for component, basis, cost, currency in parts:
+        branch = root.add(f"{escape(component)} ({basis}): {_amount(cost, currency)}")
+        if component.startswith("tokens_"):
+            _token_rows(db, branch, team, day, component, currency)
+        elif component.split("_")[0] in ("gpu", "cpu"):
+            _holders(db, branch, team, day, currency)
+        else:
+            _direct_lines(db, branch, team, day, component)
+    return root
+
+
+def _holders(db, branch: Tree, team: str, day: date, currency: str) -> None:
+    rows = db.execute(
+        "select coalesce(job_id, layer), node, sum(gpu_hours), sum(allocated_cost), min(hour_start_at), max(hour_start_at) + interval 1 hour"
+        " from engineering.fct_gpu_hours where usage_date = ? and (team = ? or layer = ?) group by 1, 2 order by 4 desc nulls last, 1, 2",
+        [day, team, team]).fetchall()
+    for holder, node, hours, cost, start, end in _limited(branch, rows):
+        share = branch.add(f"{escape(holder)} on {escape(node or 'no node')}: {hours:.6g} GPU-h · {_amount(cost, currency)}")
+        _bill_lines(db, share, node, start, end)
+
+
+def _token_rows(db, branch: Tree, team: str, day: date, component: str, currency: str) -> None:
+    column = "vendor_cost" if component == "tokens_vendor" else "serving_cost"
+    rows = db.execute(
+        f"select model, tenant, feature, request_count, token_count, {column}, basis from product.fct_token_costs"
+        f" where team = ? and usage_date = ? and {column} is not null order by {column} desc, all", [team, day]).fetchall()
+    for model, tenant, feature, requests, tokens, cost, basis in _limited(branch, rows):
+        branch.add(f"{escape(model or 'no model')} · tenant {escape(tenant or '–')} · {escape(feature or '–')}: {requests:,} requests, "
+                   f"{tokens:,} tokens · {_amount(cost, currency)} ({basis})")
+
+
+def _direct_lines(db, branch: Tree, team: str, day: date, component: str) -> None:
+    _add_lines(branch, db.execute(
+        f"{_LINES} where (team = ? or team is null) and coalesce(case when charge_category in ('Usage', 'Purchase')"
+        " then service_category else charge_category end, 'Other') = ?"
+        " and charge_period_start < ?::date + interval 1 day and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
+        " order by abs(reporting_effective_cost) desc, file_name, file_row", [team, component, day, day]).fetchall())
+
+
+def _bill_lines(db, branch: Tree, node: str | None, start, end) -> None:
+    _add_lines(branch, db.execute(
+        f"{_LINES} where resource_id in (select resource_id from engineering.dim_capacity where node = ?)"
+        " and charge_period_start < ? and charge_period_end > ? order by abs(reporting_effective_cost) desc, file_name, file_row",
+        [node, end, start]).fetchall())
+
+
+_LINES = (
+    "select file_name, file_row, charge_description, charge_period_start, charge_period_end, reporting_effective_cost, currency_code"
+    " from finance.fct_charges"
+)
+
+
+def _add_lines(branch: Tree, rows: list) -> None:
+    for file, row, description, start, end, cost, currency in _limited(branch, rows):
+        branch.add(f"bill: {escape(file)} row {row} · {escape(description or '')} · {start} to {end} · {_amount(cost, currency)}")
+
+
+def _limited(branch: Tree, rows: list) -> Iterable:
+    yield from rows[:_MOST_LINES]
+    if len(rows) > _MOST_LINES:
+        branch.add(f"and {len(rows) - _MOST_LINES:,} more")
+
+
+def _money(db, job_id: str) -> str | None:
+    row = db.execute("select allocated_cost, currency_code from engineering.fct_job_costs where job_id = ?", [job_id]).fetchone()
+    return None if row[0] is None else _amount(*row)
+
+
+def _amount(cost: Decimal | None, currency: str) -> str:
+    return "cost unknown" if cost is None else f"{cost:,.6f} {currency}"
+
+
+def _team(team: object) -> str:
+    return escape(team) if isinstance(team, str) else "unowned"

@@ -1,0 +1,305 @@
+"""Load deliveries into ``raw``: one transaction each, the newest of a partition current, bad rows in quarantine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from tollbook.errors import DeliveryError, TollbookError
+from tollbook.landing import deliveries
+from tollbook.landing.deliveries import Delivery
+from tollbook.sources import focus, mapped, slurm_sacct
+from tollbook.sources.typing import quoted, reason, text, typed
+from tollbook.warehouse import schema
+from tollbook.workspace import Source, Workspace, canonical_tables
+
+
+@dataclass
+class LoadReport:
+    """What one source's load did: deliveries loaded, unchanged, and failed with the reason of each."""
+
+    source: str
+    table: str
+    loaded: int = 0
+    unchanged: int = 0
+    rows: int = 0
+    quarantined: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def load_source(workspace: Workspace, db: duckdb.DuckDBPyConnection, source: Source, days: tuple | None = None) -> LoadReport:
+    """Bring ``raw`` up to what lies in the source's landing folder.
+
+    A delivery that fails changes nothing and does not stop the others. ``days`` (from, to) loads the current deliveries
+    that cover one of these days once more.
+
+    Raises:
+        DeliveryError: the landing folder is missing or has nothing for the source.
+    """
+    report = LoadReport(source.name, source.table)
+    if days:
+        wanted = _current_on(db, source, days)
+        candidates = [delivery for delivery in _kept(workspace, db, source) if delivery.delivery_id in wanted]
+        for delivery in candidates:
+            _load_one(workspace, db, delivery, report, again=True)
+        return report
+    found = deliveries.find(workspace, source)
+    newest = {delivery.partition_key: delivery for delivery in found}
+    for delivery in found:
+        if newest[delivery.partition_key] is not delivery:
+            _remember_superseded(db, deliveries.keep(workspace, delivery))
+    seen: dict[str, str] = {}
+    for key in sorted(newest):
+        delivery = newest[key]
+        twin = seen.setdefault(delivery.delivery_id, key)
+        if twin != key:
+            _note_duplicate(db, delivery, twin)
+            report.unchanged += 1
+        elif _is_news(db, delivery):
+            _load_one(workspace, db, delivery, report)
+        else:
+            report.unchanged += 1
+    return report
+
+
+def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Delivery, report: LoadReport, again: bool = False) -> None:
+    source = delivery.source
+    now = datetime.now(UTC).replace(tzinfo=None)
+    try:
+        kept = delivery if again else deliveries.keep(workspace, delivery)
+        db.begin()
+        _clear(db, source, delivery.partition_key)
+        counts, columns, assumed = [0, 0, 0], set(), 0
+        for name, file in zip(kept.names, kept.files, strict=True):
+            one, found = _load_file(db, workspace, delivery, name, file)
+            counts = [total + part for total, part in zip(counts, one, strict=True)]
+            columns |= found
+        if counts[1] == 0:
+            said = _first_reasons(db, source, delivery.delivery_id)
+            raise DeliveryError(
+                f"{', '.join(delivery.names)}: " + (f"none of its {counts[0]} rows can be used: {said}" if counts[0] else
+                "has a header but no rows") + ". Deliver it again; what was loaded before stays."
+            )
+        _touch_days(db, source, delivery.delivery_id)
+        db.execute("update meta.deliveries set is_current = false where source_name = ? and partition_key = ?",
+                   [source.name, delivery.partition_key])
+        db.execute("delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ?",
+                   [source.name, delivery.partition_key, delivery.delivery_id])
+        db.execute(
+            "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, true, ?, ?, ?, 'loaded', null, ?, ?)",
+            [source.name, source.table, delivery.partition_key, delivery.delivery_id, delivery.version, list(delivery.names),
+             delivery.bytes, delivery.arrived_at, now, *counts, sorted(columns), f"{assumed} assumed" if assumed else None],
+        )
+        db.commit()
+        report.loaded += 1
+        report.rows += counts[1]
+        report.quarantined += counts[2]
+    except (TollbookError, duckdb.Error) as error:
+        db.rollback()
+        message = str(error) if isinstance(error, TollbookError) else f"{', '.join(delivery.names)}: {str(error).splitlines()[0]}"
+        report.failures.append(f"{source.name}: {message}")
+        db.execute("delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and status = 'failed'",
+                   [source.name, delivery.partition_key, delivery.delivery_id])
+        db.execute(
+            "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, false, null, null, null, 'failed', ?, null, null)",
+            [source.name, source.table, delivery.partition_key, delivery.delivery_id, delivery.version, list(delivery.names),
+             delivery.bytes, delivery.arrived_at, now, message],
+        )
+
+
+def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Path) -> tuple[list[int], set[str]]:
+    """Insert one file's good rows, quarantine the others; counts (delivered, loaded, quarantined), delivered columns."""
+    source = delivery.source
+    if source.format == "slurm_sacct":
+        options = {"cluster": source.cluster, "timezone": source.timezone, "columns": source.columns}
+        select = slurm_sacct.project(db, file, options)
+        unread = "rejected"
+        columns = {row[0] for row in db.execute(f"describe {select}").fetchall()}
+    else:
+        reader = focus if source.format == "focus" else mapped
+        select = reader.project(db, file, source, source.currency or workspace.currency)
+        unread = "unread"
+        columns = {row[0] for row in db.execute("describe delivery").fetchall()} - {"file_row"}
+    described = {row[0]: row[1] for row in db.execute(f"describe {select}").fetchall()}
+    definition = canonical_tables()[source.table]
+    delivered = {column: kind for column, kind in described.items() if column not in ("file_row", "cast_fault")}
+    unknown = [column for column in delivered if column.casefold() not in definition["columns"]]
+    if unknown:
+        raise DeliveryError(f"{source.name}: {source.table} has no column {', '.join(unknown)}; "
+                            f"it has {', '.join(definition['columns'])}. Mend `select`.")
+    missing = [column for column, wanted in definition["columns"].items() if wanted.get("required") and column not in delivered]
+    if missing:
+        raise DeliveryError(f"{file.name}: required column missing: {', '.join(missing)}. Add it to the file or to `select`.")
+
+    values, faults = [], ["cast_fault"] if "cast_fault" in described else []
+    for column, kind in delivered.items():
+        wanted = definition["columns"][column.casefold()]
+        value, failed = typed(column, kind, wanted["type"])
+        values.append(f"{value} as {column.casefold()}")
+        if failed:
+            faults.append(_fault(failed, column, f"({quoted(column)})::varchar", reason(wanted["type"])))
+        if wanted.get("required"):
+            empty = f"{quoted(column)} is null" + (f" or trim({quoted(column)}) = ''" if kind == "VARCHAR" else "")
+            faults.append(_fault(empty, column, "null", "is missing"))
+    # the checks see the typed values
+    typed_rows = f"select {', '.join(values)}, file_row, {_first(faults)} as fault from ({select})"
+    present = {column.casefold() for column in delivered}
+    broken = [
+        _fault(f"not ({check['sql']})", check["column"], f"{check['column']}::varchar", check["says"])
+        for check in definition.get("checks", [])
+        if check["column"] in present and all(name not in check["sql"] or name in present for name in definition["columns"])
+    ]
+    rows = f"select * replace ({_first(['fault', *broken])} as fault) from ({typed_rows})"
+    origin = f"{text(source.name)} as source_name, {text(delivery.delivery_id)} as delivery_id, {text(name)} as file_name"
+
+    faulty = db.execute(f"select count(*), count(fault) from ({rows})").fetchone()
+    db.execute(f"insert into raw.{source.table} by name select * exclude (fault), {origin} from ({rows})"
+               + (" where fault is null" if faulty[1] else ""))
+    if faulty[1]:
+        db.execute(
+            f"insert into raw.quarantine by name select {origin}, file_row, fault.column_name, fault.value, fault.reason,"
+            f" now()::timestamp as quarantined_at from ({rows}) where fault is not null"
+        )
+    unreadable = db.execute(
+        f"insert into raw.quarantine by name select {origin}, file_row, column_name, value, reason,"
+        f" now()::timestamp as quarantined_at from {unread}"
+    ).fetchone()[0]
+    return [faulty[0] + unreadable, faulty[0] - faulty[1], faulty[1] + unreadable], columns
+
+
+def _fault(condition: str, column: str, value: str, says: str) -> str:
+    return (f"case when {condition} then {{'column_name': {text(column)}, 'value': {value},"
+            f" 'reason': {text(says)}}} end")
+
+
+def _first(faults: list[str]) -> str:
+    if not faults:
+        return "null::struct(column_name varchar, value varchar, reason varchar)"
+    return f"coalesce({', '.join(faults)})::struct(column_name varchar, value varchar, reason varchar)"
+
+
+def _clear(db, source: Source, partition_key: str) -> None:
+    """Take the partition's current delivery out of raw; its days are touched."""
+    current = db.execute(
+        "select delivery_id from meta.deliveries where source_name = ? and partition_key = ? and is_current",
+        [source.name, partition_key],
+    ).fetchall()
+    for (delivery_id,) in current:
+        db.execute(
+            "insert into meta.touched_days select usage_date, ? from meta.delivery_days where source_name = ? and delivery_id = ?",
+            [source.table, source.name, delivery_id],
+        )
+        for table in (f"raw.{source.table}", "raw.quarantine", "meta.delivery_days"):
+            db.execute(f"delete from {table} where source_name = ? and delivery_id = ?", [source.name, delivery_id])
+
+
+def _touch_days(db, source: Source, delivery_id: str) -> None:
+    start, end = canonical_tables()[source.table]["span"]
+    end = f"coalesce({end}, {start})"
+    if source.table == "billing_lines":
+        # a charge is spread no further than its billing period
+        end = "case when billing_period_end > charge_period_start then least(charge_period_end, billing_period_end) else charge_period_end end"
+    if source.table == "holdings":
+        # what never started belongs to the day of its submission
+        start, end = (f"coalesce({moment}, submitted_at, '1970-01-01')" for moment in (start, end))
+    db.execute(
+        f"""
+        insert into meta.delivery_days
+        with spans as (
+            select distinct
+                date_trunc('day', {start}) as first_day, date_trunc('day', {end} - interval 1 microsecond) as last_day
+            from raw.{source.table}
+            where source_name = ? and delivery_id = ?
+        )
+        select distinct ?, ?, unnest(generate_series(first_day, greatest(first_day, last_day), interval 1 day))::date
+        from spans
+        """,
+        [source.name, delivery_id, source.name, delivery_id],
+    )
+    db.execute(
+        "insert into meta.touched_days select usage_date, ? from meta.delivery_days where source_name = ? and delivery_id = ?",
+        [source.table, source.name, delivery_id],
+    )
+
+
+def _is_news(db, delivery: Delivery) -> bool:
+    """Whether the delivery replaces what is current: other content, and not an older version."""
+    current = db.execute(
+        "select delivery_id, version, delivered_at from meta.deliveries"
+        " where source_name = ? and partition_key = ? and is_current",
+        [delivery.source.name, delivery.partition_key],
+    ).fetchone()
+    if current is None:
+        return True
+    if current[0] == delivery.delivery_id:
+        return False
+    if delivery.source.partition is None:
+        return True
+    return (delivery.version, delivery.arrived_at) >= (current[1], current[2])
+
+
+def _remember_superseded(db, delivery: Delivery) -> None:
+    known = db.execute(
+        "select count(*) from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ?",
+        [delivery.source.name, delivery.partition_key, delivery.delivery_id],
+    ).fetchone()[0]
+    if not known:
+        _note(db, delivery, "superseded", "a newer delivery of the same partition lay beside it")
+
+
+def _note_duplicate(db, delivery: Delivery, twin: str) -> None:
+    db.begin()
+    _clear(db, delivery.source, delivery.partition_key)
+    db.execute("delete from meta.deliveries where source_name = ? and partition_key = ? and (is_current or status = 'duplicate')",
+               [delivery.source.name, delivery.partition_key])
+    _note(db, delivery, "duplicate", f"the same content as {twin}, loaded once")
+    db.commit()
+
+
+def _note(db, delivery: Delivery, status: str, notes: str) -> None:
+    source = delivery.source
+    db.execute(
+        "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, null, false, null, null, null, ?, null, null, ?)",
+        [source.name, source.table, delivery.partition_key, delivery.delivery_id, delivery.version, list(delivery.names),
+         delivery.bytes, delivery.arrived_at, status, notes],
+    )
+
+
+def _current_on(db, source: Source, days: tuple) -> set[str]:
+    rows = db.execute(
+        "select distinct delivery_id from meta.delivery_days where source_name = ? and usage_date between ? and ?",
+        [source.name, *days],
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _kept(workspace: Workspace, db, source: Source) -> list[Delivery]:
+    """The source's current deliveries, from where their content is kept."""
+    rows = db.execute(
+        "select partition_key, version, delivery_id, file_names, bytes, delivered_at from meta.deliveries"
+        " where source_name = ? and is_current order by partition_key",
+        [source.name],
+    ).fetchall()
+    kept = []
+    for key, version, delivery_id, names, size, arrived_at in rows:
+        home = workspace.deliveries / source.name / delivery_id
+        files = tuple(home / f"{number:04d}" / Path(name).name for number, name in enumerate(names))
+        kept.append(Delivery(source, key, version, delivery_id, tuple(names), files, size, arrived_at))
+    return kept
+
+
+def _first_reasons(db, source: Source, delivery_id: str) -> str:
+    rows = db.execute(
+        "select 'row ' || file_row || ', ' || column_name || ' ' || coalesce('''' || value || ''' ', '') || reason from raw.quarantine"
+        " where source_name = ? and delivery_id = ? order by file_row limit 3",
+        [source.name, delivery_id],
+    ).fetchall()
+    return "; ".join(row[0] for row in rows)
+
+
+def prepare(db: duckdb.DuckDBPyConnection) -> None:
+    """Make sure the tables that loads write to exist."""
+    schema.ensure(db)

@@ -1,0 +1,1 @@
+"""The gates at the two edges: what arrives, what leaves. Great Expectations judges profiles that DuckDB computed."""

@@ -1,0 +1,10 @@
+-- One row per day of the newest three months and layer: GPU hours; a day without any is absent, not 0.
+select usage_date, layer, sum(gpu_hours) as gpu_hours
+from engineering.fct_gpu_days
+where
+    gpu_hours > 0
+    and usage_date >= (
+        select date_trunc('month', max(usage_date)) - interval 2 month from engineering.fct_gpu_days
+    )
+group by all
+order by all

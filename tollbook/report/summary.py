@@ -1,0 +1,111 @@
+"""What a run ends by printing: where the money went, who pays, what a GPU-hour and a token cost, and whether it ties."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+from pathlib import Path
+from textwrap import fill
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.measure import Measurement
+from rich.table import Table as Grid
+from rich.text import Text
+
+from tollbook.report import figures, money, tables
+from tollbook.report.formats import counted, moment
+from tollbook.report.tables import Table
+
+STYLES = {"total": "bold", "bucket": "italic", "good": "green", "bad": "bold red", "warn": "yellow"}
+LONGEST_NAME = 40
+WIDEST = 1000
+
+#: Commands that show more, and what they show.
+LOOK_NEXT = (
+    ("any published mart", 'tollbook query "from finance.fct_chargeback"'),
+    ("the dearest jobs", 'tollbook query "from engineering.fct_job_costs order by allocated_cost desc limit 10"'),
+    ("one cost, down to bill and telemetry", "tollbook explain --help"),
+    ("what arrived, failed or is stale", "tollbook status"),
+)
+
+
+def print_summary(published_db: Path, console: Console | None = None) -> None:
+    """Print what is published in ``published_db`` as tables; amounts in the reporting currency, times in UTC.
+
+    Raises:
+        TollbookError: nothing is published there, or its marts mix currencies.
+    """
+    console = console or Console()
+    with figures.published(published_db) as db:
+        spent = money.read(db)
+        shown = [
+            tables.money(spent),
+            *tables.chargeback(db, spent, columns=max(3, (console.width - LONGEST_NAME) // 14)),
+            tables.gpu_costs(db, spent.currency),
+            tables.token_costs(db, spent.currency),
+            tables.tag_coverage(db, spent.currency),
+            tables.proof(db, spent.currency),
+            tables.checks(db),
+        ]
+        _say(console, _headline(figures.publication(db)), "bold")
+        for mart in figures.missing_marts(db):
+            _say(console, f"Not in the published file: {mart}.", STYLES["bad"])
+    for table in shown:
+        console.print()
+        console.print(_rendered(table), crop=False)
+    console.print()
+    _say(console, "Where to look next", "bold")
+    console.print(_look_next(published_db.parent), crop=False)
+
+
+def _headline(publication: dict) -> str:
+    if not publication:
+        return "Tollbook: the published file does not say when it was published."
+    state = "all checks passed" if not publication["warnings"] else counted(publication["warnings"], "warning")
+    newest = publication["newest_usage_date"]
+    return f"Tollbook: published {moment(publication['published_at'])}, {state}, newest usage {newest or 'not known'}"
+
+
+def _rendered(table: Table) -> Group:
+    notes = [Text(note, style="dim") for note in ([table.caption] if table.caption else []) + table.notes]
+    if not table.rows:
+        return Group(Text(table.title, style="bold"), Text(table.empty))
+    grid = Grid(title=Text(table.title, style="bold"), title_justify="left", header_style="dim", box=box.SIMPLE, show_edge=False, pad_edge=False)
+    for column in table.columns:
+        # an amount that wraps is read wrongly: its column keeps its width, and its heading and the names make room
+        title = Text(fill(column.title, 12, break_long_words=False) if column.right else column.title)
+        grid.add_column(title, justify="right" if column.right else "left", no_wrap=column.right, overflow="fold",
+                        max_width=None if column.right else LONGEST_NAME)
+    for row, following in zip_longest(table.rows, table.rows[1:]):
+        # Text, not str: a name from a bill is never markup
+        ends = row.role == "total" or (following and following.role in ("bucket", "total") and following.role != row.role)
+        grid.add_row(*(Text(cell) for cell in row.cells), style=STYLES.get(row.role), end_section=bool(ends))
+    return Group(Whole(grid), *notes)
+
+
+class Whole:
+    """A grid that is never cut: where the terminal is too narrow for its numbers, the lines are longer."""
+
+    def __init__(self, grid: Grid):
+        self.grid = grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = Measurement.get(console, options.update(width=WIDEST), self.grid).minimum
+        yield from console.render(self.grid, options.update(width=max(needed, options.max_width)))
+
+
+def _look_next(published: Path) -> Grid:
+    grid = Grid.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(style="dim", overflow="fold")
+    for what, place in (
+        ("the same as pictures", published / "report.html"),
+        ("every check and what it saw", published / "checks.html"),
+        *LOOK_NEXT,
+    ):
+        grid.add_row(Text(what), Text(str(place)))
+    return grid
+
+
+def _say(console: Console, sentence: str, style: str) -> None:
+    console.print(Text(sentence, style=style))

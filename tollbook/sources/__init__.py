@@ -1,0 +1,1 @@
+"""Sources: a delivered file in, rows of a canonical table out."""

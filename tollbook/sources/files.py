@@ -1,0 +1,154 @@
+"""Open one delivered file as the temp relation ``delivery``: its columns plus ``file_row``, and what could not be read.
+
+CSV, TSV, JSON lines and Parquet, plain, gzip or zstd. ``file_row`` counts records from 1, the header not counted.
+Unreadable records are kept apart in the temp table ``unread`` (file_row, column_name, value, reason).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import zstandard
+
+from tollbook.errors import DeliveryError
+
+_COMPRESSED = (".gz", ".zst")
+_TEXT = {".csv": ",", ".tsv": "\t", ".txt": ",", ".log": ","}
+_JSON = (".json", ".jsonl", ".ndjson")
+SUFFIXES = (*_TEXT, *_JSON, ".parquet")
+_DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The relation ``delivery`` of one file: column name to DuckDB type (``file_row`` left out), and its kind."""
+
+    columns: dict[str, str]
+    is_text: bool
+
+
+def kind(file: Path) -> str:
+    """The suffix that says what is in the file, compression put aside."""
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    while suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def open_delivery(db: duckdb.DuckDBPyConnection, file: Path, *, all_text: bool = False, sniff: bool = False) -> Opened:
+    """Make ``delivery`` and ``unread`` for ``file``; CSV columns stay text, or get the types DuckDB finds (``sniff``).
+
+    Raises:
+        DeliveryError: the file is empty, cut off, of an unknown kind, or has no header that makes sense.
+    """
+    if file.stat().st_size == 0:
+        raise DeliveryError(f"{file.name} is empty (0 bytes). Deliver it again; what was loaded before stays.")
+    db.execute("create or replace temp table unread (file_row bigint, column_name varchar, value varchar, reason varchar)")
+    db.execute("drop view if exists temp.delivery; drop table if exists temp.delivery_text")
+    try:
+        if kind(file) == ".parquet":
+            return _parquet(db, file)
+        if kind(file) in _JSON:
+            return _json(db, file)
+        if kind(file) in _TEXT:
+            return _csv(db, file, sniff=sniff and not all_text)
+    except (duckdb.Error, OSError, EOFError, zstandard.ZstdError) as error:
+        raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {_first_line(error)}") from error
+    raise DeliveryError(f"{file.name}: unknown kind of file; known are {', '.join(SUFFIXES)}, also with .gz or .zst")
+
+
+def header(file: Path) -> str:
+    """The first line of a text file, decompressed."""
+    with file.open("rb") as raw:
+        if file.suffix == ".gz":
+            stream: io.BufferedIOBase = gzip.open(raw)
+        elif file.suffix == ".zst":
+            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
+        else:
+            stream = raw
+        return stream.readline().decode("utf-8-sig", errors="replace").rstrip("\r\n")
+
+
+def guess_delimiter(line: str) -> str:
+    """The delimiter that cuts the line into most fields."""
+    return max(_DELIMITERS, key=line.count)
+
+
+def delimiter_name(delimiter: str) -> str:
+    return _DELIMITERS[delimiter]
+
+
+def _parquet(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
+    # the file's own row number: exact, whatever order the rows are read in
+    db.execute(
+        "create temp view delivery as select * exclude (file_row_number), file_row_number + 1 as file_row"
+        f" from read_parquet({_text(file)}, file_row_number = true)"
+    )
+    return Opened(_columns(db), is_text=False)
+
+
+def _json(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
+    db.execute(f"create temp table delivery_text as select * from read_json_auto({_text(file)}, sample_size = -1)")
+    db.execute(f"create temp view delivery as select *, {_place(db)} as file_row from delivery_text")
+    return Opened(_columns(db), is_text=False)
+
+
+def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool) -> Opened:
+    delimiter = _TEXT[kind(file)]
+    if sniff:
+        delimiter = guess_delimiter(header(file))
+    types = "sample_size = -1" if sniff else "all_varchar = true"
+    db.execute("drop table if exists reject_errors; drop table if exists reject_scans")
+    # what is kept in order gets its record number from its place, which is cheaper than a window
+    db.execute(
+        f"create temp table delivery_text as select * from read_csv({_text(file)}, header = true, delim = '{delimiter}',"
+        f" quote = '\"', escape = '\"', {types}, store_rejects = true, max_line_size = 16777216)"
+    )
+    unread = db.execute("select count(distinct line) from reject_errors").fetchone()[0]
+    if not unread:
+        db.execute(f"create temp view delivery as select *, {_place(db)} as file_row from delivery_text")
+        return Opened(_columns(db), is_text=True)
+    db.execute(
+        "insert into unread select line - 1, coalesce(column_name, ''), csv_line, error_message from reject_errors"
+        " qualify row_number() over (partition by line order by column_idx) = 1"
+    )
+    db.execute(
+        f"""
+        create temp view delivery as
+        with numbers as (
+            select unnest(range(1, (select count(*) from delivery_text) + (select count(*) from unread) + 1)) as file_row
+        ),
+        readable as (
+            select numbers.file_row, row_number() over (order by numbers.file_row) as place
+            from numbers anti join unread on numbers.file_row = unread.file_row
+        )
+        select delivery_text.*, readable.file_row
+        from delivery_text inner join readable on {_place(db)} = readable.place
+        """
+    )
+    return Opened(_columns(db), is_text=True)
+
+
+def _place(db: duckdb.DuckDBPyConnection) -> str:
+    """The SQL of a record's place in ``delivery_text``, from 1: rows of an open transaction are numbered from afar."""
+    first, last, count = db.execute("select min(rowid), max(rowid), count(*) from delivery_text").fetchone()
+    if count and last - first + 1 != count:
+        raise DeliveryError("the engine did not keep the records in order; load the file alone")
+    return f"delivery_text.rowid - {(first or 0) - 1}"
+
+
+def _columns(db: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    rows = db.execute("describe delivery").fetchall()
+    return {row[0]: row[1] for row in rows if row[0] != "file_row"}
+
+
+def _text(file: Path) -> str:
+    return "'" + str(file).replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]

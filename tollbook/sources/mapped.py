@@ -1,0 +1,110 @@
+"""Any CSV, JSON lines or Parquet file as a canonical table, by a SQL projection in ``tollbook.yml``; no code.
+
+The projection is one SELECT from ``delivery`` (the file). Its casts are tried row by row: a value that cannot be cast is
+quarantined with its row and column, the other rows load.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from tollbook.errors import ConfigError, DeliveryError
+from tollbook.sources import files
+from tollbook.sources.typing import quoted, text
+from tollbook.workspace import Source, canonical_tables
+
+#: A text column whose values are numbers at least this often is meant to be one; the rest are bad values.
+_MEANT_AS_NUMBER = 0.8
+
+
+def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency: str) -> str:
+    """Open ``file`` as ``delivery``; return the SELECT of the source's projection, with ``file_row`` and ``cast_fault``.
+
+    ``cast_fault`` is NULL or the struct (column_name, value, reason) of the first cast that failed in a row.
+
+    Raises:
+        ConfigError: the projection is no SELECT from ``delivery``, or names columns that do not exist.
+        DeliveryError: unreadable file.
+    """
+    opened = files.open_delivery(db, file, sniff=True)
+    if source.select is None:
+        known = canonical_tables()[source.table]["columns"]
+        by_name = [column for column in opened.columns if column.casefold() in known]
+        if not by_name:
+            raise DeliveryError(
+                f"{file.name}: no column of it is a column of {source.table} ({', '.join(known)}). Give the source a `select`."
+            )
+        return f"select {', '.join(quoted(column) for column in by_name)}, file_row from delivery"
+    tried = _with_tried_casts(source)
+    try:
+        db.execute(f"describe {tried}")
+    except duckdb.Error as error:
+        if not opened.is_text or not _numbers_where_meant(db, opened):
+            raise ConfigError(f"{source.name}: `select` does not fit {file.name}: {str(error).splitlines()[0]}") from error
+        try:
+            db.execute(f"describe {tried}")
+        except duckdb.Error as again:
+            raise ConfigError(f"{source.name}: `select` does not fit {file.name}: {str(again).splitlines()[0]}") from again
+    return tried
+
+
+def _with_tried_casts(source: Source) -> str:
+    """The projection with every cast tried instead of forced, the row number and the first failed cast carried along."""
+    try:
+        statements = sqlglot.parse(source.select, read="duckdb")
+    except SqlglotError as error:
+        raise ConfigError(f"{source.name}: `select` cannot be read: {str(error).splitlines()[0]}") from error
+    if len(statements) != 1 or not isinstance(statements[0], exp.Select):
+        raise ConfigError(f"{source.name}: `select` must be one SELECT from delivery")
+    query = statements[0]
+    if query.args.get("group") or query.args.get("distinct") or query.find(exp.AggFunc):
+        # rows are made anew: there is no delivered row to point at
+        return f"select *, null::bigint as file_row from ({query.sql('duckdb')})"
+    tables = {table.name for table in query.find_all(exp.Table)}
+    if "delivery" not in tables:
+        raise ConfigError(f"{source.name}: `select` must read from delivery")
+
+    faults = []
+    for cast in list(query.find_all(exp.Cast)):
+        if isinstance(cast, exp.TryCast) or isinstance(cast.this, exp.Literal):
+            continue
+        tried = exp.TryCast(this=cast.this.copy(), to=cast.to.copy())
+        cast.replace(tried)
+        column = cast.this.find(exp.Column)
+        name = column.name if column else tried.this.sql("duckdb")
+        value, outcome = tried.this.sql("duckdb"), tried.sql("duckdb")
+        faults.append(
+            f"when ({value}) is not null and ({outcome}) is null then {{'column_name': {text(name)},"
+            f" 'value': ({value})::varchar, 'reason': {text('is not ' + cast.to.sql('duckdb').lower())}}}"
+        )
+    fault = f"case {' '.join(faults)} end" if faults else "null"
+    query = query.select(exp.column("file_row", table="delivery"), sqlglot.parse_one(f"{fault} as cast_fault", read="duckdb"))
+    return query.sql("duckdb")
+
+
+def _numbers_where_meant(db: duckdb.DuckDBPyConnection, opened: files.Opened) -> bool:
+    """Give text columns that hold mostly numbers a number's type, their bad values going to ``unread``."""
+    texts = [column for column, kind in opened.columns.items() if kind == "VARCHAR"]
+    if not texts:
+        return False
+    rates = ", ".join(f"count(try_cast({quoted(c)} as double)) / nullif(count({quoted(c)}), 0)" for c in texts)
+    meant = [c for c, rate in zip(texts, db.execute(f"select {rates} from delivery").fetchone(), strict=True)
+             if rate is not None and rate >= _MEANT_AS_NUMBER]
+    if not meant:
+        return False
+    for column in meant:
+        db.execute(
+            f"insert into unread select file_row, {text(column)}, {quoted(column)}, 'is not a number' from delivery"
+            f" where {quoted(column)} is not null and try_cast({quoted(column)} as decimal(38, 9)) is null"
+            " and file_row not in (select file_row from unread)"
+        )
+    replaced = ", ".join(f"try_cast({quoted(c)} as decimal(38, 9)) as {quoted(c)}" for c in meant)
+    db.execute("create or replace temp table delivery_numbers as "
+               f"select * replace ({replaced}) from delivery anti join unread using (file_row)")
+    db.execute("create or replace temp view delivery as select * from delivery_numbers")
+    return True

@@ -1,0 +1,1 @@
+"""The warehouse file: its schema, its lock, what is in it."""

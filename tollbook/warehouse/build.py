@@ -1,0 +1,163 @@
+"""Build the marts with dbt for the days that changed, and only those."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from tollbook.errors import ConfigError, TollbookError
+from tollbook.warehouse import config
+from tollbook.workspace import Workspace
+
+PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+
+
+def build(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) -> int:
+    """Run ``dbt build`` over the changed days; return their number.
+
+    The touched days are forgotten only when the build has finished, so a build that failed is made up by the next one.
+
+    Raises:
+        ConfigError: a rule file cannot be used, or a billed currency has no exchange rate.
+        TollbookError: a model or a test failed.
+    """
+    models_hash = _models_hash()
+    with workspace.connect() as db:
+        config_hash = config.load(workspace, db)
+        _refuse_unknown_currencies(workspace, db)
+        horizon, days, full_refresh = _plan(db, config_hash, models_hash, full_refresh)
+    tell(f"building {days} {'day' if days == 1 else 'days'}{' from nothing' if full_refresh else ''}")
+    _dbt(workspace, full_refresh, tell)
+    with workspace.connect() as db:
+        db.begin()
+        db.execute("delete from meta.touched_days")
+        db.execute("delete from meta.build_state")
+        db.execute("insert into meta.build_state values (now()::timestamp, ?, ?, ?)", [horizon, config_hash, models_hash])
+        db.commit()
+    return days
+
+
+def _plan(db: duckdb.DuckDBPyConnection, config_hash: str, models_hash: str, full_refresh: bool):
+    """Fill ``meta.build_days``: what was touched, what a moved horizon opens, or everything when a rule or model changed."""
+    state = db.execute("select horizon_at, config_hash, models_hash from meta.build_state").fetchone()
+    horizon = db.execute(_HORIZON).fetchone()[0]
+    db.execute("create or replace table meta.horizon as select ?::timestamp as horizon_at", [horizon])
+    full_refresh = full_refresh or state is None or state[2] != models_hash
+    everything = full_refresh or state[1] != config_hash
+    db.execute("delete from meta.build_days")
+    known = "select usage_date from meta.delivery_days union select usage_date from meta.touched_days"
+    if everything:
+        db.execute(f"insert into meta.build_days {known} union {_OPEN_DAYS}", ["0001-01-01"])
+    else:
+        db.execute("insert into meta.build_days select distinct usage_date from meta.touched_days"
+                   f" union {_OPEN_DAYS}", [state[0] if state[0] != horizon else "9999-12-31"])
+    days = db.execute("select count(*) from meta.build_days").fetchone()[0]
+    return horizon, days, full_refresh
+
+
+# How far telemetry and bills reach: what has no end yet is taken to last until then.
+_HORIZON = """
+select max(seen_at) from (
+    select max(least(charge_period_end, billing_period_end)) as seen_at from raw.billing_lines where charge_category = 'Usage'
+    union all select max(sampled_at) from raw.gpu_samples
+    union all select max(requested_at) from raw.requests
+    union all select max(coalesce(ended_at, started_at)) from raw.holdings
+    union all select max(coalesce(ended_at, started_at)) from raw.capacity
+)
+"""
+
+# Days of intervals without an end, from the parameter (the horizon of the last build) to the horizon now.
+_OPEN_DAYS = """
+select unnest(generate_series(
+    date_trunc('day', greatest(first_at, ?::timestamp)), (select horizon_at from meta.horizon) - interval 1 microsecond, interval 1 day
+))::date
+from (
+    select min(started_at) as first_at from (
+        select started_at from raw.holdings where ended_at is null union all select started_at from raw.capacity where ended_at is null
+    )
+)
+where first_at is not null
+"""
+
+
+def _refuse_unknown_currencies(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> None:
+    missing = db.execute(
+        """
+        select billing_currency, string_agg(distinct source_name, ', '), count(*), sum(billed_cost),
+            min(charge_period_start)::date, max(charge_period_start)::date
+        from raw.billing_lines as lines
+        where billing_currency <> ? and not exists (
+            select 1 from config.exchange_rates as rates
+            where rates.from_currency = lines.billing_currency and rates.to_currency = ?
+                and coalesce(rates.valid_from, '0001-01-01') <= lines.charge_period_start::date
+                and lines.charge_period_start::date < coalesce(rates.valid_to, '9999-12-31')
+        )
+        group by billing_currency order by billing_currency
+        """,
+        [workspace.currency, workspace.currency],
+    ).fetchall()
+    if missing:
+        said = "; ".join(f"{code}: {rows:,} lines of {names}, {cost:,.2f} {code} billed, charges from {first} to {last}"
+                         for code, names, rows, cost, first, last in missing)
+        raise ConfigError(f"no exchange rate to {workspace.currency} for {said}. Add a dated rate to "
+                          f"{workspace.config / 'exchange_rates.csv'} and run again; what is published stays.")
+
+
+def _models_hash() -> str:
+    digest = hashlib.sha256()
+    for folder in ("models", "macros", "seeds"):
+        for file in sorted((PROJECT / folder).rglob("*")):
+            if file.suffix in (".sql", ".csv", ".yml"):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) -> None:
+    # dbt reads its profile from the environment; it takes seconds to import, so only here
+    target = workspace.temp / "dbt"
+    target.mkdir(parents=True, exist_ok=True)
+    arguments = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target),
+                 "--log-path", str(target), "--log-level", "none", "--threads", "1", "--indirect-selection", "cautious"]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    with _environment(workspace):
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.cli.main import dbtRunner
+
+        try:
+            outcome = dbtRunner().invoke(arguments)
+        finally:
+            # the adapter keeps the file open for the life of the process: no one else could write
+            DuckDBConnectionManager.close_all_connections()
+    if outcome.success:
+        return
+    if outcome.result is None or not hasattr(outcome.result, "results"):
+        raise TollbookError(f"dbt did not run: {outcome.exception}")
+    bad = [one for one in outcome.result.results if one.status in ("error", "fail", "runtime error")]
+    said = "\n".join(f"  {one.node.resource_type} {one.node.name} ({one.node.original_file_path}): {one.message}" for one in bad)
+    raise TollbookError(f"{len(bad)} models or tests failed; nothing was published:\n{said}\nMore in {target / 'dbt.log'}.")
+
+
+@contextmanager
+def _environment(workspace: Workspace):
+    wanted = {
+        "TOLLBOOK_WAREHOUSE": str(workspace.warehouse),
+        "TOLLBOOK_TEMP": str(workspace.temp),
+        "TOLLBOOK_DUCKDB_CONFIG": json.dumps(workspace.duckdb_config()),
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,101 @@
+"""Publish: copy the audited marts to a file of their own and swap it in; readers never see half a night."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from tollbook.errors import GateError
+from tollbook.sources.typing import text
+from tollbook.workspace import STORAGE_VERSION, Workspace
+
+SCHEMAS = ("finance", "engineering", "product", "quality")
+
+
+def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
+    """Swap in ``published/tollbook.duckdb``, ``published/parquet`` and the report, each whole or not at all.
+
+    Raises:
+        GateError: no audit has passed since the last build.
+    """
+    run_id, warnings = _audit_of(workspace)
+    workspace.published.mkdir(exist_ok=True)
+    new_db = workspace.published_db.with_suffix(".new")
+    new_parquet = workspace.published / "parquet.new"
+    for leftover in (new_db, new_db.with_name(new_db.name + ".wal")):
+        leftover.unlink(missing_ok=True)
+    shutil.rmtree(new_parquet, ignore_errors=True)
+
+    with workspace.connect() as db:
+        # a file of its own, in a format that older clients read
+        db.execute(f"attach {text(str(new_db))} as published (storage_version {text(STORAGE_VERSION)})")
+        marts = db.execute(
+            "select table_schema, table_name from information_schema.tables"
+            f" where table_catalog = current_catalog() and table_schema in {SCHEMAS} order by all"
+        ).fetchall()
+        for schema, table in marts:
+            db.execute(f"create schema if not exists published.{schema}")
+            db.execute(f"create table published.{schema}.{table} as from {schema}.{table}")
+            target = new_parquet / schema
+            target.mkdir(parents=True, exist_ok=True)
+            db.execute(f"copy published.{schema}.{table} to {text(str(target / f'{table}.parquet'))} (format parquet, compression zstd)")
+        db.execute(
+            "create table published.quality.publication as select now()::timestamp as published_at, ? as run_id, ? as status,"
+            " ? as warnings, (select max(usage_date) from finance.fct_chargeback_days) as newest_usage_date",
+            [run_id, "warned" if warnings else "clean", warnings],
+        )
+        db.execute("detach published")
+    os.replace(new_db, workspace.published_db)
+    _swap_folder(new_parquet, workspace.published / "parquet")
+    _write_report(workspace)
+    tell(f"published {len(marts)} marts to {workspace.published_db}" + (f", marked with {warnings} warnings" if warnings else ""))
+
+
+def _audit_of(workspace: Workspace) -> tuple[str, int]:
+    with workspace.connect() as db:
+        row = db.execute(
+            """
+            select run_id, count(*) filter (where status = 'error'), count(*) filter (where status = 'warn')
+            from meta.check_results
+            where checked_at > coalesce((select max(built_at) from meta.build_state), '9999-12-31')
+            group by run_id order by max(checked_at) desc limit 1
+            """
+        ).fetchone()
+    if row is None:
+        raise GateError("nothing is published: no audit has run since the last build. Run `tollbook check` first.")
+    if row[1]:
+        raise GateError(f"nothing is published: {row[1]} checks of severity error did not pass. See `tollbook check`.")
+    return row[0], row[2]
+
+
+def _swap_folder(new: Path, target: Path) -> None:
+    old = target.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(new, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_report(workspace: Workspace) -> None:
+    # plotly takes a second to import
+    from tollbook.report.page import write_report
+
+    write_report(workspace.published_db, workspace.published / "report.html")
+
+
+def connect(workspace: Workspace) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to what is published.
+
+    Raises:
+        GateError: nothing is published yet.
+    """
+    if not workspace.published_db.is_file():
+        raise GateError(f"nothing is published in {workspace.root} yet. Run `tollbook run`.")
+    db = duckdb.connect(str(workspace.published_db), read_only=True, config={"autoinstall_known_extensions": "false"})
+    db.execute("set TimeZone = 'UTC'")
+    return db

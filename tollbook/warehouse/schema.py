@@ -1,0 +1,55 @@
+"""Create the raw and meta tables of a warehouse; safe to call before every write."""
+
+from __future__ import annotations
+
+import duckdb
+
+from tollbook.workspace import canonical_tables
+
+#: What every raw row says of where it came from.
+ORIGIN = {"source_name": "varchar", "delivery_id": "varchar", "file_name": "varchar", "file_row": "bigint"}
+
+_META = """
+create schema if not exists raw;
+create schema if not exists meta;
+create schema if not exists config;
+
+-- one row per source, partition and content; one of each partition is current
+create table if not exists meta.deliveries (
+    source_name varchar, table_name varchar, partition_key varchar, delivery_id varchar, version varchar,
+    file_names varchar[], bytes bigint, delivered_at timestamp, loaded_at timestamp, is_current boolean,
+    rows_delivered bigint, rows_loaded bigint, rows_quarantined bigint,
+    status varchar, error varchar, columns varchar[], notes varchar
+);
+-- the days that a loaded delivery covers
+create table if not exists meta.delivery_days (source_name varchar, delivery_id varchar, usage_date date);
+-- days that changed since the last build that finished
+create table if not exists meta.touched_days (usage_date date, table_name varchar);
+-- the days that the running build computes again
+create table if not exists meta.build_days (usage_date date);
+create table if not exists meta.build_state (built_at timestamp, horizon_at timestamp, config_hash varchar, models_hash varchar);
+create table if not exists meta.runs (
+    run_id varchar, command varchar, started_at timestamp, finished_at timestamp, status varchar, message varchar
+);
+create table if not exists meta.check_results (
+    run_id varchar, check_id varchar, edge varchar, subject varchar, severity varchar, status varchar,
+    rows_seen bigint, observed double, threshold varchar, message varchar, checked_at timestamp
+);
+create table if not exists raw.quarantine (
+    source_name varchar, delivery_id varchar, file_name varchar, file_row bigint,
+    column_name varchar, value varchar, reason varchar, quarantined_at timestamp
+);
+"""
+
+
+def ensure(db: duckdb.DuckDBPyConnection) -> None:
+    """Make what is missing; add columns that a newer version of Tollbook knows."""
+    db.execute(_META)
+    for table, definition in canonical_tables().items():
+        wanted = {name: column["type"] for name, column in definition["columns"].items()} | ORIGIN
+        columns = ", ".join(f"{name} {kind}" for name, kind in wanted.items())
+        db.execute(f"create table if not exists raw.{table} ({columns})")
+        present = {row[0] for row in db.execute(f"describe raw.{table}").fetchall()}
+        for name, kind in wanted.items():
+            if name not in present:
+                db.execute(f"alter table raw.{table} add column {name} {kind}")

@@ -1,0 +1,81 @@
+"""Keep and bring back the state of a workspace: the warehouse file and what is published, checked by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+from tollbook import __version__
+from tollbook.errors import TollbookError
+from tollbook.warehouse import lock
+from tollbook.workspace import Workspace
+
+_PARTS = ("tollbook.yml", "config", "deliveries", "warehouse.duckdb", "published")
+_MANIFEST = "backup.json"
+
+
+def backup(workspace: Workspace, target: Path) -> int:
+    """Write rules, kept deliveries, warehouse and published marts to one tar file; return its size in bytes.
+
+    Raises:
+        TollbookError: the target exists already.
+    """
+    if target.exists():
+        raise TollbookError(f"{target} exists already; name another file or remove it.")
+    with lock.writing(workspace, "tollbook backup"):
+        if workspace.warehouse.exists():
+            with workspace.connect() as db:
+                db.execute("checkpoint")
+        files = {str(file.relative_to(workspace.root)): _hash(file) for part in _PARTS for file in _files(workspace.root / part)}
+        partial = target.with_name(target.name + ".partial")
+        with tempfile.TemporaryDirectory() as folder, tarfile.open(partial, "w") as archive:
+            manifest = Path(folder) / _MANIFEST
+            manifest.write_text(json.dumps({"tollbook": __version__, "files": files}))
+            archive.add(manifest, _MANIFEST)
+            for name in files:
+                archive.add(workspace.root / name, name)
+        partial.replace(target)
+    return target.stat().st_size
+
+
+def restore(workspace_root: Path, source: Path) -> None:
+    """Bring a backup back to ``workspace_root``: all of it, or nothing where a file of it is not what was kept.
+
+    Raises:
+        TollbookError: the backup is no backup or is damaged; the workspace is as it was.
+    """
+    workspace_root.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=".restore-", dir=workspace_root))
+    try:
+        try:
+            with tarfile.open(source) as archive:
+                archive.extractall(fresh, filter="data")
+            manifest = json.loads((fresh / _MANIFEST).read_text())
+        except (tarfile.TarError, OSError, ValueError) as error:
+            raise TollbookError(f"{source} is no backup of Tollbook, or is damaged: {error}. Nothing was changed.") from error
+        damaged = [name for name, digest in manifest["files"].items() if not (fresh / name).is_file() or _hash(fresh / name) != digest]
+        if damaged:
+            raise TollbookError(f"{source} is damaged: {', '.join(damaged[:5])}. Nothing was changed.")
+        old = fresh / ".old"
+        old.mkdir()
+        for part in _PARTS:
+            if (workspace_root / part).exists():
+                (workspace_root / part).rename(old / part)
+            if (fresh / part).exists():
+                (fresh / part).rename(workspace_root / part)
+        (workspace_root / "warehouse.duckdb.wal").unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _files(place: Path) -> list[Path]:
+    return [place] if place.is_file() else sorted(file for file in place.rglob("*") if file.is_file())
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,181 @@
+"""A workspace: the user's own folder with ``tollbook.yml``, ``config/``, ``landing/``, the warehouse and what is published."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import duckdb
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from tollbook.errors import ConfigError
+
+SETTINGS_FILE = "tollbook.yml"
+# A published file must open in clients from DuckDB 1.5 on.
+STORAGE_VERSION = "v1.5.0"
+
+#: Formats with a reader of their own, and the canonical table each one fills.
+FORMATS = {"focus": "billing_lines", "slurm_sacct": "holdings"}
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+@cache
+def canonical_tables() -> dict[str, dict[str, Any]]:
+    """The canonical tables by name: description, span, columns (type, required), checks."""
+    text = (Path(__file__).parent / "sources" / "canonical.yml").read_text()
+    return yaml.safe_load(text)
+
+
+class Source(BaseModel):
+    """One entry of ``sources`` in ``tollbook.yml``.
+
+    ``format`` names a reader, or ``table`` a canonical table whose columns the file has or ``select`` makes.
+    ``partition`` is a regular expression on the file's path: its group ``partition`` (or the whole match) says which
+    deliveries replace each other, its group ``version`` which is newer. Without it each path is a partition of its own,
+    and what lies there now is the newest.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    path: str
+    format: Literal["focus", "slurm_sacct"] | None = None
+    table: str | None = None
+    select: str | None = None
+    partition: str | None = None
+    currency: Currency | None = None
+    cluster: str | None = None
+    timezone: str = "UTC"
+    columns: list[str] | None = None
+    own: bool = False
+    required: bool = False
+
+    @model_validator(mode="after")
+    def one_way_in(self) -> Source:
+        if (self.format is None) == (self.table is None):
+            raise ValueError("give either `format` (a reader) or `table` (a canonical table), not both or none")
+        if self.format and self.select:
+            raise ValueError("`select` belongs to a mapped source: replace `format` by `table`")
+        self.table = self.table or FORMATS[self.format]
+        if self.table not in canonical_tables():
+            raise ValueError(f"no canonical table `{self.table}`; there are: {', '.join(canonical_tables())}")
+        return self
+
+    @property
+    def is_billing(self) -> bool:
+        return self.table == "billing_lines"
+
+
+class Settings(BaseModel):
+    """``tollbook.yml``: the reporting currency and the sources."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    currency: Currency
+    sources: list[Source] = Field(default_factory=list)
+    memory_limit: str | None = None
+
+    @model_validator(mode="after")
+    def names_are_unique(self) -> Settings:
+        names = [source.name for source in self.sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"source name used twice: {', '.join(twice)}")
+        return self
+
+
+class Workspace:
+    """Paths and settings of one workspace."""
+
+    def __init__(self, root: Path, settings: Settings):
+        self.root = root
+        self.settings = settings
+
+    @classmethod
+    def open(cls, path: Path | str | None = None) -> Workspace:
+        """Open the workspace at ``path``, else at ``TOLLBOOK_WORKSPACE``, else here.
+
+        Raises:
+            ConfigError: there is no ``tollbook.yml``, or a key of it cannot be used.
+        """
+        root = Path(path or os.environ.get("TOLLBOOK_WORKSPACE") or ".").resolve()
+        file = root / SETTINGS_FILE
+        if not file.is_file():
+            raise ConfigError(f"{root} is no workspace: it has no {SETTINGS_FILE}. Make one with `tollbook init {root}`.")
+        try:
+            settings = Settings.model_validate(yaml.safe_load(file.read_text()) or {})
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{file} is not valid YAML: {error}") from error
+        except ValidationError as error:
+            faults = "; ".join(f"{_where(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+            raise ConfigError(f"{file}: {faults}") from error
+        return cls(root, settings)
+
+    @property
+    def currency(self) -> str:
+        return self.settings.currency
+
+    @property
+    def sources(self) -> list[Source]:
+        return self.settings.sources
+
+    def source(self, name: str) -> Source:
+        for source in self.sources:
+            if source.name == name:
+                return source
+        known = ", ".join(source.name for source in self.sources) or "none"
+        raise ConfigError(f"{self.root / SETTINGS_FILE} has no source `{name}`; it has: {known}")
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config"
+
+    @property
+    def deliveries(self) -> Path:
+        """Every delivered file by content: the landing folder may be emptied or overwritten."""
+        return self.root / "deliveries"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "published"
+
+    @property
+    def published_db(self) -> Path:
+        return self.published / "tollbook.duckdb"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.root / ".warehouse.lock"
+
+    @property
+    def temp(self) -> Path:
+        return self.root / ".tmp"
+
+    def connect(self, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+        """A connection to the warehouse; times in UTC, nothing fetched from anywhere."""
+        db = duckdb.connect(str(self.warehouse), read_only=read_only, config=self.duckdb_config())
+        db.execute("set TimeZone = 'UTC'")
+        return db
+
+    def duckdb_config(self) -> dict[str, str]:
+        config = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": str(self.temp),
+        }
+        if self.settings.memory_limit:
+            config["memory_limit"] = self.settings.memory_limit
+        return config
+
+
+def _where(location: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in location) or "file"
