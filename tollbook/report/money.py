@@ -45,7 +45,8 @@ class Money:
 
     def whole(self, line: str) -> Decimal | None:
         """The line's total."""
-        return self.lines[line][-1] if line in self.lines else None
+        values = self.lines.get(line)
+        return values[-1] if values else None
 
     def share(self, line: str) -> float | None:
         """What part of the cost to charge the line is."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import fill
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.measure import Measurement
 from rich.table import Table as Grid
@@ -17,6 +18,8 @@ from tollbook.report.formats import counted, moment
 from tollbook.report.tables import Table
 
 STYLES = {"total": "bold", "bucket": "italic", "good": "green", "bad": "bold red", "warn": "yellow"}
+#: Characters: a name up to `SHORT` stays on its line, one over `LONGEST_NAME` gets several.
+SHORT = 20
 LONGEST_NAME = 40
 WIDEST = 1000
 
@@ -71,11 +74,16 @@ def _rendered(table: Table) -> Group:
     if not table.rows:
         return Group(Text(table.title, style="bold"), Text(table.empty))
     grid = Grid(title=Text(table.title, style="bold"), title_justify="left", header_style="dim", box=box.SIMPLE, show_edge=False, pad_edge=False)
-    for column in table.columns:
-        # an amount that wraps is read wrongly: its column keeps its width, and its heading and the names make room
-        title = Text(fill(column.title, 12, break_long_words=False) if column.right else column.title)
-        grid.add_column(title, justify="right" if column.right else "left", no_wrap=column.right, overflow="fold",
-                        max_width=None if column.right else LONGEST_NAME)
+    for place, column in enumerate(table.columns):
+        # a number that wraps is read wrongly: it keeps its width, and headings and sentences make room
+        longest = max(cell_len(row.cells[place]) for row in table.rows)
+        grid.add_column(
+            Text(fill(column.title, 12, break_long_words=False) if column.right else column.title),
+            justify="right" if column.right else "left",
+            overflow="fold",
+            min_width=longest if column.right else min(longest, SHORT),
+            max_width=None if column.right else LONGEST_NAME,
+        )
     for row, following in zip_longest(table.rows, table.rows[1:]):
         # Text, not str: a name from a bill is never markup
         ends = row.role == "total" or (following and following.role in ("bucket", "total") and following.role != row.role)
@@ -94,17 +102,18 @@ class Whole:
         yield from console.render(self.grid, options.update(width=max(needed, options.max_width)))
 
 
-def _look_next(published: Path) -> Grid:
+def _look_next(published: Path) -> Whole:
     grid = Grid.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(style="dim", overflow="fold")
-    for what, place in (
-        ("the same as pictures", published / "report.html"),
-        ("every check and what it saw", published / "checks.html"),
+    places = (
+        ("the same as pictures", str(published / "report.html")),
+        ("every check and what it saw", str(published / "checks.html")),
         *LOOK_NEXT,
-    ):
-        grid.add_row(Text(what), Text(str(place)))
-    return grid
+    )
+    for column in zip(*places, strict=True):
+        grid.add_column(min_width=max(map(cell_len, column)))
+    for what, place in places:
+        grid.add_row(Text(what), Text(place, style="cyan"))
+    return Whole(grid)
 
 
 def _say(console: Console, sentence: str, style: str) -> None:

@@ -19,7 +19,8 @@ from tollbook.sources.typing import quoted, text
 from tollbook.workspace import Source, canonical_tables
 
 #: A text column whose values are numbers at least this often is meant to be one; the rest are bad values.
-_MEANT_AS_NUMBER = 0.8
+_MEANT_AS_NUMBER = 0.5
+_NUMBER = "DECIMAL(38,9)"
 
 
 def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency: str) -> str:
@@ -41,16 +42,24 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
             )
         return f"select {', '.join(quoted(column) for column in by_name)}, file_row from delivery"
     tried = _with_tried_casts(source)
-    try:
-        db.execute(f"describe {tried}")
-    except duckdb.Error as error:
-        if not opened.is_text or not _numbers_where_meant(db, opened):
-            raise ConfigError(f"{source.name}: `select` does not fit {file.name}: {str(error).splitlines()[0]}") from error
-        try:
-            db.execute(f"describe {tried}")
-        except duckdb.Error as again:
-            raise ConfigError(f"{source.name}: `select` does not fit {file.name}: {str(again).splitlines()[0]}") from again
+    fault = _misfit(tried, opened.columns)
+    if fault and opened.is_text:
+        fault = _misfit(tried, _numbers_where_meant(db, opened))
+    if fault:
+        raise ConfigError(f"{source.name}: `select` does not fit {file.name}: {fault}")
     return tried
+
+
+def _misfit(query: str, columns: dict[str, str]) -> str | None:
+    """What is wrong with the query on a file of these columns; tried apart, as an error would end the load's transaction."""
+    definition = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    with duckdb.connect() as apart:
+        apart.execute(f"create table delivery ({definition}, file_row bigint)")
+        try:
+            apart.execute(f"describe {query}")
+        except duckdb.Error as error:
+            return str(error).splitlines()[0]
+    return None
 
 
 def _with_tried_casts(source: Source) -> str:
@@ -87,24 +96,25 @@ def _with_tried_casts(source: Source) -> str:
     return query.sql("duckdb")
 
 
-def _numbers_where_meant(db: duckdb.DuckDBPyConnection, opened: files.Opened) -> bool:
-    """Give text columns that hold mostly numbers a number's type, their bad values going to ``unread``."""
+def _numbers_where_meant(db: duckdb.DuckDBPyConnection, opened: files.Opened) -> dict[str, str]:
+    """Give text columns that hold mostly numbers a number's type, their bad values going to ``unread``; the new columns."""
     texts = [column for column, kind in opened.columns.items() if kind == "VARCHAR"]
     if not texts:
-        return False
+        return opened.columns
     rates = ", ".join(f"count(try_cast({quoted(c)} as double)) / nullif(count({quoted(c)}), 0)" for c in texts)
-    meant = [c for c, rate in zip(texts, db.execute(f"select {rates} from delivery").fetchone(), strict=True)
-             if rate is not None and rate >= _MEANT_AS_NUMBER]
-    if not meant:
-        return False
+    found = zip(texts, db.execute(f"select {rates} from delivery").fetchone(), strict=True)
+    meant = [column for column, rate in found if rate is not None and rate >= _MEANT_AS_NUMBER]
     for column in meant:
         db.execute(
             f"insert into unread select file_row, {text(column)}, {quoted(column)}, 'is not a number' from delivery"
-            f" where {quoted(column)} is not null and try_cast({quoted(column)} as decimal(38, 9)) is null"
+            f" where {quoted(column)} is not null and try_cast({quoted(column)} as {_NUMBER}) is null"
             " and file_row not in (select file_row from unread)"
         )
-    replaced = ", ".join(f"try_cast({quoted(c)} as decimal(38, 9)) as {quoted(c)}" for c in meant)
-    db.execute("create or replace temp table delivery_numbers as "
-               f"select * replace ({replaced}) from delivery anti join unread using (file_row)")
-    db.execute("create or replace temp view delivery as select * from delivery_numbers")
-    return True
+    if meant:
+        replaced = ", ".join(f"try_cast({quoted(c)} as {_NUMBER}) as {quoted(c)}" for c in meant)
+        db.execute(
+            "create or replace temp table delivery_numbers as"
+            f" select * replace ({replaced}) from delivery anti join unread using (file_row)"
+        )
+        db.execute("create or replace temp view delivery as select * from delivery_numbers")
+    return opened.columns | dict.fromkeys(meant, _NUMBER)

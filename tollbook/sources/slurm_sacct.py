@@ -1,17 +1,16 @@
 """Read Slurm's ``sacct --parsable2`` (or ``--parsable``) text as canonical ``holdings``: one row per attempt and node.
 
 Jobs hold the resources; their steps (``123.batch``) are set aside. A requeued job (``--duplicates``) has one attempt per
-start. ``holding_id`` is ``<JobIDRaw>@<start in seconds since 1970>``, whatever else the file has, and ``<JobIDRaw>`` alone for
-what never started. Of two records with one job and start, the later in the file counts. ``attempt`` is Restarts + 1 where
-the file has Restarts, else the place in order of start.
+start. ``holding_id`` is ``<JobIDRaw>@<start in seconds since 1970>``, whatever else the file has, and ``<JobIDRaw>`` for
+what never started. Of two records with one job and start, the later in the file counts. ``attempt`` is Restarts + 1
+where the file has Restarts, else the place in order of start.
 
-CPUs are AllocCPUS, NCPUS or AllocTRES ``cpu=``; memory is AllocTRES ``mem=``, else ReqMem, in GB of 1024 MB, as Slurm counts;
-GPUs are AllocTRES ``gres/gpu``, else AllocGRES. Only in a file with neither column they are what was asked for: ReqTRES, else
-ReqGRES times nodes. ``gres/gpu=4,gres/gpu:a100=4`` are four; a MIG slice counts as one; shards, MPS, gpumem and gpuutil count
-as none. sacct does not say what each node gave, so whole CPUs and GPUs (and memory in millionths of a GB) are spread evenly,
-the remainder over the first nodes: nodes add up to the job. What never started holds nothing; its row has what it asked for.
-
-Times are local to the cluster and become UTC. In the hour that a clock change repeats, Elapsed says which one is meant.
+CPUs are AllocCPUS, NCPUS or AllocTRES ``cpu=``; memory is AllocTRES ``mem=``, else ReqMem, in GB of 1024 MB, as Slurm
+counts; GPUs are AllocTRES ``gres/gpu``, else AllocGRES. Only in a file with neither column they are what was asked for:
+ReqTRES, else ReqGRES times nodes. ``gres/gpu=4,gres/gpu:a100=4`` are four; a MIG slice counts as one; shards, MPS, gpumem
+and gpuutil as none. sacct does not say what each node gave, so whole CPUs and GPUs, and millionths of a GB, are spread
+evenly, the remainder over the first nodes: nodes add up to the job. What never started holds nothing; its row has what
+it asked for. Times are local to the cluster and become UTC; in the hour that a clock change repeats, Elapsed decides.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ _USED = (
     "JobID JobIDRaw Cluster Partition QOS Account Group User Submit Start End Elapsed ElapsedRaw State NNodes NCPUS"
     " AllocCPUS ReqCPUS ReqMem ReqTRES AllocTRES ReqGRES AllocGRES NodeList JobName Restarts WCKey Comment"
 ).split()
+_MAY_BE_UNKNOWN = ("Submit", "Start", "End", "Elapsed", "ElapsedRaw", "NodeList")
 _NEEDED = ("JobID or JobIDRaw", "Start", "End or Elapsed or ElapsedRaw")
 _ADVICE = "Run sacct with --parsable2 and its header, or name the fields in `columns` of the source in tollbook.yml."
 _MOST_NODES = 65536  # Slurm's own limit; a longer list is a typing error that would fill the memory
@@ -43,8 +43,8 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, options: dict) -> str:
 
     ``options``: ``cluster`` (where the file names none), ``timezone`` (IANA name of sacct's clock, default UTC),
     ``columns`` (the field names of a file without a header; without them 26 fields are taken in XDMoD's order).
-    ``file_row`` is the line's number, the header not counted. The temp table ``rejected`` (file_row, column_name, value,
-    reason) gets each refused record once; ``skipped`` (file_row, reason) what holds nothing: steps, repeated headers.
+    ``file_row`` is the line's number, the header not counted. The temp table ``rejected`` (file_row, column_name,
+    value, reason) has each refused record once; ``skipped`` (file_row, reason) has steps and repeated headers.
 
     Raises:
         ConfigError: an option makes no sense.
@@ -59,7 +59,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, options: dict) -> str:
     fields, width = _layout(db, file, options.get("columns"))
     db.execute(_MACROS)
     db.execute(_UNFIT, {"width": width})
-    db.execute(_records(fields, zone, options.get("cluster")))
+    db.execute(_records(fields, width, zone, options.get("cluster")))
     for statement in (_STEPS, _HOSTS, _GPUS, _JOBS, _REJECTED):
         db.execute(statement)
     return _SELECT
@@ -76,8 +76,8 @@ def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     """Make ``sacct_text`` (line) in the file's order; blank lines are NULL."""
     # the format knows no quotes: a delimiter that nobody writes gives whole lines
     read = (
-        f"create or replace temp table sacct_text as from read_csv({text(str(file))}, header = false, delim = '\x1f\x1e',"
-        " quote = '', escape = '', auto_detect = false, columns = {'line': 'varchar'}, strict_mode = false,"
+        f"create or replace temp table sacct_text as from read_csv({text(str(file))}, columns = {{'line': 'varchar'}},"
+        " delim = '\x1f\x1e', quote = '', escape = '', header = false, auto_detect = false, strict_mode = false,"
         " max_line_size = 16777216, encoding = "
     )
     try:
@@ -88,11 +88,11 @@ def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     except duckdb.Error as error:
         cause = str(error).strip().splitlines()[0][:300]
         raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {cause}") from error
-    if not db.execute("select exists (from sacct_text where trim(line) <> '')").fetchone()[0]:
+    if not db.execute("select exists (from sacct_text where regexp_matches(line, '\\S'))").fetchone()[0]:
         raise DeliveryError(f"{file.name} is empty. Deliver it again; what was loaded before stays.")
 
 
-def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | None) -> tuple[dict[str, int], int]:
+def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | str | None) -> tuple[dict[str, int], int]:
     """The place, from 1, of each field by its name in lower case, and the number of fields that a line must have.
 
     Makes the view ``sacct_lines`` (file_row, line, is_header), blank lines left out.
@@ -109,7 +109,8 @@ def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | None
         if columns is None and len(_XDMOD) != width != len(_XDMOD) + 1:
             problem = "a header without '|'" if "jobid" in first.lower() else f"no header, and {width} fields"
             raise DeliveryError(f"{file.name} has {problem}. {_ADVICE}")
-        names = [re.sub(r"%-?\d+$", "", str(name).strip().lower()) for name in columns or _XDMOD]
+        given = re.split(r"[\s,|]+", columns.strip()) if isinstance(columns, str) else columns or _XDMOD
+        names = [re.sub(r"%-?\d+$", "", str(name).strip().lower()) for name in given]
         if width - len(names) not in (0, 1):
             raise DeliveryError(f"{file.name} has {width} fields a line, but {len(names)} columns are named. {_ADVICE}")
     for needed in _NEEDED:
@@ -118,32 +119,29 @@ def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | None
     again = f"rowid = 0 or line = {text(first)}" if has_header else "false"
     db.execute(
         f"create temp view sacct_lines as select rowid + {0 if has_header else 1} as file_row, line,"
-        f" ({again}) as is_header from sacct_text where trim(line) <> ''"
+        f" ({again}) as is_header from sacct_text where regexp_matches(line, '\\S')"
     )
     return {name: place for place, name in reversed(list(enumerate(names, start=1)))}, width
 
 
-def _records(fields: dict[str, int], zone: str, cluster: str | None) -> str:
+def _records(fields: dict[str, int], width: int, zone: str, cluster: str | None) -> str:
     """The statement that makes ``sacct_records``: one row per job and step, its times and amounts chosen."""
-    asked = (
-        "case when regexp_matches(reqtres, '(^|,)gres/gpu[:=]') then reqtres else reqgres end",
-        "not coalesce(regexp_matches(reqtres, '(^|,)gres/gpu[:=]'), false)",  # ReqTRES is of the job, ReqGRES of a node
-    )
-    held = ("case when regexp_matches(alloctres, '(^|,)gres/gpu[:=]') then alloctres else allocgres end", "false")
-    if {"alloctres", "allocgres"}.isdisjoint(fields):
-        held = asked
-    place = {name: fields.get(name.lower()) for name in _USED}
+    has_gpus = "regexp_matches({}, '(^|,)gres/gpu[:=]')"
+    asked = f"case when {has_gpus.format('reqtres')} then reqtres else reqgres end"
+    held = f"case when {has_gpus.format('alloctres')} then alloctres else allocgres end"
+    named = []
+    for name in _USED:
+        value = f"nullif(trim(field[{fields[name.lower()]}]), '')" if name.lower() in fields else "null::varchar"
+        named.append(f"{f'slurm_known({value})' if name in _MAY_BE_UNKNOWN else value} as {quoted(name.lower())}")
     return _RECORDS.format(
-        named=", ".join(
-            f"slurm_text(field[{at}]) as {quoted(name.lower())}" if at else f"null::varchar as {quoted(name.lower())}"
-            for name, at in place.items()
-        ),
+        named=", ".join(named),
+        width=width,
         zone=zone,
         cluster="null" if cluster is None else text(str(cluster)),
         has_end="end" in fields,
-        gpus_are_known=not {"alloctres", "allocgres", "reqtres", "reqgres"}.isdisjoint(fields),
         asked=asked,
-        held=held,
+        held=asked if {"alloctres", "allocgres"}.isdisjoint(fields) else held,
+        gpus_are_known=not {"alloctres", "allocgres", "reqtres", "reqgres"}.isdisjoint(fields),
     )
 
 
@@ -152,20 +150,16 @@ _HOST = r"(?:[^,\[\]\s]|\[[0-9]{1,9}(?:-[0-9]{1,9})?(?:,[0-9]{1,9}(?:-[0-9]{1,9}
 _GPU = r"^(?:gres[/:])?gpu(?::([^:=]+))??(?:[:=]([0-9]{1,6}))?$"
 
 _MACROS = r"""
-create or replace temp macro slurm_text(t) as nullif(trim(t), '');
-
 create or replace temp macro slurm_known(t) as
     case when lower(t) not in ('unknown', 'none', 'n/a', '(null)', 'none assigned') then t end;
-
 create or replace temp macro slurm_utc(t, zone) as case
+    when length(t) = 19 and t[11] = 'T' then try_cast(t as timestamp) at time zone zone at time zone 'UTC'
     when regexp_full_match(t, '[0-9]{5,11}') then make_timestamp(t::bigint * 1000000)
     when t[1] not between '0' and '9' then null
     when regexp_matches(t[11:], '[Z+-]') then try_cast(t as timestamptz) at time zone 'UTC'
     else try_cast(t as timestamp) at time zone zone at time zone 'UTC'
 end;
-
 create or replace temp macro slurm_clock(utc, zone) as utc at time zone 'UTC' at time zone zone;
-
 create or replace temp macro slurm_seconds(t) as case
     when regexp_full_match(t, '[0-9]{1,10}') then t::double
     when regexp_full_match(t, '(?:(?:[0-9]{1,5}-)?[0-9]{1,6}:)?[0-9]{1,6}:[0-9]{1,6}(?:\.[0-9]+)?') then
@@ -174,109 +168,83 @@ create or replace temp macro slurm_seconds(t) as case
         + split_part(split_part(t, '-', -1), ':', -2)::double * 60
         + split_part(t, ':', -1)::double
 end;
-
 create or replace temp macro slurm_number(t) as
     try_cast(regexp_extract(t, '^([0-9]+(?:\.[0-9]+)?)[KMGTPE]?$', 1) as double)
     * 1024 ** coalesce(strpos('KMGTPE', nullif(regexp_extract(t, '[KMGTPE]$'), '')), 0);
-
 create or replace temp macro slurm_count(t, most) as
     case when slurm_number(t) <= most and slurm_number(t) % 1 = 0 then slurm_number(t)::bigint end;
-
+create or replace temp macro slurm_megabytes(t) as
+    slurm_number(t) / case when regexp_matches(t, '[KMGTPE]$') then 1048576 else 1 end;
 create or replace temp macro slurm_tres(tres, kind) as
     nullif(regexp_extract(tres, '(?:^|,)' || kind || '=([^,]+)', 1), '');
+create or replace temp macro slurm_share(total, parts, place) as total // parts + (place <= total % parts)::int;
 
-create or replace temp macro slurm_share(total, parts, place) as
-    (total // parts + case when place <= total % parts then 1 else 0 end);
-
--- a host such as 'r[1-2]n[08-10]' has four parts, a part in brackets has spans; one that runs backwards is too long
+-- a host such as 'r[1-2]n[08-10]' has four parts, one in brackets has spans; a span that runs backwards is too long
 create or replace temp macro slurm_parts(host) as regexp_extract_all(host, '\[[^\]]*\]|[^\[]+');
 create or replace temp macro slurm_spans(part) as string_split(trim(part, '[]'), ',');
 create or replace temp macro slurm_low(span) as split_part(span, '-', 1)::bigint;
 create or replace temp macro slurm_high(span) as split_part(span, '-', -1)::bigint;
-
-create or replace temp macro slurm_size(part) as case when part[1] <> '[' then 1
-    else list_sum(list_transform(slurm_spans(part), lambda span:
-        case when slurm_high(span) < slurm_low(span) then 1e9 else slurm_high(span) - slurm_low(span) + 1 end)) end;
-
-create or replace temp macro slurm_names(part) as case when part[1] <> '[' then [part]
-    else flatten(list_transform(slurm_spans(part), lambda span: list_transform(
-        range(slurm_low(span), slurm_high(span) + 1), lambda number:
-        lpad(number::varchar, greatest(strpos(span || '-', '-') - 1, len(number::varchar))::int, '0')))) end;
-
+create or replace temp macro slurm_size(part) as
+    case when part[1] = '[' then list_sum(list_transform(slurm_spans(part), lambda span:
+        case when slurm_low(span) > slurm_high(span) then 1e9 else slurm_high(span) - slurm_low(span) + 1 end
+    )) else 1 end;
+create or replace temp macro slurm_names(part) as
+    case when part[1] = '[' then flatten(list_transform(slurm_spans(part), lambda span:
+        list_transform(range(slurm_low(span), slurm_high(span) + 1), lambda number:
+            lpad(number::varchar, greatest(len(split_part(span, '-', 1)), len(number::varchar))::int, '0'))
+    )) else [part] end;
 create or replace temp macro slurm_product(heads, tails) as
     flatten(list_transform(heads, lambda head: list_transform(tails, lambda tail: head || tail)));
 """
 
 _UNFIT = """
 insert into rejected
-select
-    file_row,
-    '',
-    left(line, 500),
-    format(
-        'has {} fields where {} are expected: is there a ''|'' or a line break in a field, such as the name of the job?'
-        ' sacct does not escape them, so leave such fields out of --format.',
-        len(string_split(line, '|')), $width
-    )
+select file_row, '', left(line, 500), format(
+    'has {} fields where {} are expected; sacct does not escape a ''|'' or a line break in a field such as JobName',
+    len(string_split(line, '|')), $width
+)
 from sacct_lines
 where not is_header and len(string_split(line, '|')) <> $width
 """
 
 _RECORDS = """
 create or replace temp table sacct_records as
-with cut as (
-    select file_row, string_split(line, '|') as field
-    from sacct_lines
-    where not is_header and file_row not in (select file_row from rejected)
-),
-
-named as (
+with named as (
     select file_row, {named}
-    from cut
-),
-
-known as (
-    select
-        * replace (
-            coalesce(cluster, {cluster}) as cluster,
-            coalesce(jobid, jobidraw) as jobid, coalesce(jobidraw, jobid) as jobidraw,
-            slurm_known(submit) as submit, slurm_known("start") as "start", slurm_known("end") as "end",
-            slurm_known(coalesce(elapsedraw, elapsed)) as elapsed, slurm_known(nodelist) as nodelist
-        ),
-        upper(regexp_extract(state, '^[A-Za-z_]+')) as word
-    from named
+    from (select file_row, string_split(line, '|') as field from sacct_lines where not is_header)
+    where len(field) = {width}
 ),
 
 timed as (
     select
         *,
-        coalesce(contains(jobid, '.'), false) as is_step,
-        "start" is null or word is not distinct from 'PENDING' as is_unstarted,
-        coalesce(word in (
-            'RUNNING', 'SUSPENDED', 'COMPLETING', 'CONFIGURING', 'RESIZING', 'STAGE_OUT', 'STOPPED', 'SIGNALING'
-        ), {has_end}) as is_open,
+        coalesce(elapsedraw, elapsed) as spent,
+        upper(regexp_extract(state, '^[A-Za-z_]+')) as word,
+        slurm_utc(submit, {zone}) as submitted_at,
         slurm_utc("start", {zone}) as clock_start,
         slurm_utc("end", {zone}) as clock_end,
-        slurm_utc(submit, {zone}) as submitted_at,
-        to_microseconds((slurm_seconds(elapsed) * 1000000)::bigint) as lasted
-    from known
-),
-
--- a local time that a clock change repeats is the one that Elapsed agrees with
-begun as (
-    select
-        *,
-        case
-            when is_unstarted then null
-            when clock_end - clock_start <> lasted
-                and slurm_clock(clock_end - lasted, {zone}) = slurm_clock(clock_start, {zone}) then clock_end - lasted
-            else clock_start
-        end as started_at
-    from timed
+        to_microseconds((slurm_seconds(spent) * 1000000)::bigint) as lasted
+    from named
 )
 
 select
-    * exclude (alloccpus, ncpus, reqcpus, reqmem, reqtres, alloctres, reqgres, allocgres, elapsedraw),
+    file_row, submit, "start", "end", nnodes, nodelist, restarts, jobname, "partition", account, "user", "group", qos,
+    wckey, comment, state, word, spent, lasted, submitted_at, clock_start, clock_end,
+    coalesce(cluster, {cluster}) as cluster_name,
+    coalesce(jobid, jobidraw) as job_id,
+    coalesce(jobidraw, jobid) as raw_id,
+    coalesce(contains(job_id, '.'), false) as is_step,
+    "start" is null or word is not distinct from 'PENDING' as is_unstarted,
+    coalesce(word in (
+        'RUNNING', 'SUSPENDED', 'COMPLETING', 'CONFIGURING', 'RESIZING', 'STAGE_OUT', 'STOPPED', 'SIGNALING'
+    ), {has_end}) as is_open,
+    -- a local time that a clock change repeats is the one that Elapsed agrees with
+    case
+        when is_unstarted then null
+        when clock_end - clock_start <> lasted
+            and slurm_clock(clock_end - lasted, {zone}) = slurm_clock(clock_start, {zone}) then clock_end - lasted
+        else clock_start
+    end as started_at,
     case
         when "end" is null and not is_open then started_at + lasted
         when clock_end - started_at <> lasted
@@ -288,22 +256,22 @@ select
         else coalesce(alloccpus, ncpus, slurm_tres(alloctres, 'cpu'))
     end as cpus,
     coalesce(slurm_tres(case when is_unstarted then reqtres else alloctres end, 'mem'), reqmem) as memory,
-    case when is_unstarted then {asked[0]} else {held[0]} end as gpus,
-    case when is_unstarted then {asked[1]} else {held[1]} end as is_per_node,
+    case when is_unstarted then {asked} else {held} end as gpus,
+    gpus is not distinct from reqgres as is_per_node,  -- ReqTRES is of the job, ReqGRES of each node
     {gpus_are_known} as gpus_are_known
-from begun
+from timed
 """
 
 _STEPS = """
 create or replace temp table sacct_steps as
-select file_row, jobid, (cluster, split_part(jobid, '.', 1)) in (
-    select (cluster, jobid) from sacct_records where not is_step
+select file_row, job_id, (coalesce(cluster_name, ''), split_part(job_id, '.', 1)) in (
+    select (coalesce(cluster_name, ''), job_id) from sacct_records where not is_step and job_id is not null
 ) as has_job
 from sacct_records
 where is_step;
 
 insert into rejected
-select file_row, 'JobID', jobid, 'is a step whose job is not in the file; the record of the job tells what was held'
+select file_row, 'JobID', job_id, 'is a step whose job is not in the file; the job''s own record tells what was held'
 from sacct_steps
 where not has_job;
 
@@ -351,7 +319,7 @@ counted as (
 -- the count without a type and the counts by type tell of the same GPUs
 select
     gpus,
-    greatest(sum(gpu_count) filter (model = ''), sum(gpu_count) filter (model <> ''))::bigint as gpu_count,
+    greatest(sum(gpu_count) filter (model = ''), sum(gpu_count) filter (model <> ''))::bigint as type_count,
     string_agg(model || '=' || gpu_count, ',' order by model) filter (model <> '') as gpu_types,
     bool_or(is_unread) as is_unread
 from counted
@@ -360,33 +328,23 @@ group by gpus
 
 _JOBS = rf"""
 create or replace temp table sacct_jobs as
-with counted as (
+with judged as (
     select
         *,
         slurm_count(nnodes, {_MOST_NODES}) as node_count,
         slurm_count(cpus, 100000000) as cpu_count,
-        slurm_number(rtrim(memory, 'nc')) / case when regexp_matches(memory, '[KMGTPE]') then 1048576 else 1 end as megabytes,
         case
             when is_unstarted or nodelist is null then [null]
             when regexp_matches(nodelist, '[\[,]') then nodes
             when regexp_full_match(nodelist, '{_HOST}') then [nodelist]
-        end as held_nodes
-    from sacct_records
-    left join sacct_hosts using (nodelist)
-    left join sacct_gpus using (gpus)
-    where not is_step
-),
-
-judged as (
-    select
-        *,
+        end as held_nodes,
         case
-            when coalesce(jobid[1], '') not between '0' and '9' then ['JobID', jobid, 'is not the id of a job']
+            when coalesce(job_id[1], '') not between '0' and '9' then ['JobID', job_id, 'is not the id of a job']
             when not is_unstarted and clock_start is null then ['Start', "start", 'is not a time']
             when "end" is not null and clock_end is null then ['End', "end", 'is not a time']
             when submit is not null and submitted_at is null then ['Submit', submit, 'is not a time']
-            when elapsed like '-%' then ['Elapsed', elapsed, 'is negative']
-            when elapsed is not null and lasted is null then ['Elapsed', elapsed, 'is not a duration']
+            when spent like '-%' then ['Elapsed', spent, 'is negative']
+            when spent is not null and lasted is null then ['Elapsed', spent, 'is not a duration']
             when ended_at < started_at then ['End', "end", 'ends before it starts']
             when started_at is not null and ended_at is null and not is_open
                 then ['End', "end", 'is not known, and Elapsed neither, though the job is over']
@@ -395,32 +353,33 @@ judged as (
             when is_unread then ['AllocTRES', gpus, 'counts GPUs in a way that is not known']
             when held_nodes is null then ['NodeList', nodelist, 'is not a list of nodes']
         end as fault
-    from counted
+    from sacct_records
+    left join sacct_hosts using (nodelist)
+    left join sacct_gpus using (gpus)
+    where not is_step
 )
 
 select
-    file_row, fault, cluster, jobid, submitted_at, started_at, ended_at, state, jobname, "partition", account, "user",
-    held_nodes, cpu_count,
-    jobidraw || coalesce('@' || epoch(started_at)::bigint, '') as holding_id,
-    max(file_row) over (partition by fault is null, cluster, jobid, started_at) as latest_row,
+    file_row, fault, cluster_name, job_id, submitted_at, started_at, ended_at, state,
+    jobname, "partition", account, "user", held_nodes, cpu_count,
+    raw_id || coalesce('@' || epoch(started_at)::bigint, '') as holding_id,
+    max(file_row) over (partition by fault is null, cluster_name, job_id, started_at) as latest_row,
     coalesce(
         slurm_count(restarts, 1000000) + 1,
-        dense_rank() over (partition by fault is null, cluster, jobid order by started_at nulls last)
+        dense_rank() over (partition by fault is null, cluster_name, job_id order by started_at nulls last)
     )::integer as attempt,
     case when gpus_are_known then
-        coalesce(gpu_count, 0) * case when is_per_node then coalesce(node_count, len(held_nodes)) else 1 end
+        coalesce(type_count, 0) * case when is_per_node then coalesce(node_count, len(held_nodes)) else 1 end
     end as gpu_count,
     -- in millionths of a GB
-    try_cast(round(megabytes * 1000000 / 1024 * case
+    try_cast(round(slurm_megabytes(rtrim(memory, 'nc')) * 1000000 / 1024 * case
         when memory like '%n' then coalesce(node_count, len(held_nodes))
         when memory like '%c' then cpu_count
         else 1
     end) as bigint) as memory_count,
     case
         when word = 'COMPLETED' then 'succeeded'
-        when word in (
-            'FAILED', 'NODE_FAIL', 'OUT_OF_MEMORY', 'BOOT_FAIL', 'DEADLINE', 'LAUNCH_FAILED', 'RECONFIG_FAIL', 'SPECIAL_EXIT'
-        ) then 'failed'
+        when word in ('FAILED', 'NODE_FAIL', 'OUT_OF_MEMORY', 'BOOT_FAIL', 'DEADLINE', 'LAUNCH_FAILED') then 'failed'
         when word = 'TIMEOUT' then 'timed_out'
         when word in ('CANCELLED', 'REVOKED') then 'cancelled'
         when word in ('PREEMPTED', 'REQUEUED') then 'preempted'
@@ -436,18 +395,17 @@ from judged
 
 _REJECTED = """
 insert into rejected
-select
-    file_row,
-    coalesce(fault[1], 'JobID'),
-    case when fault is null then jobid else fault[2] end,
-    coalesce(fault[3], 'is superseded by row ' || latest_row || ': the same job and start, later in the file')
+select file_row, fault[1], fault[2], fault[3] from sacct_jobs where fault is not null
+union all
+select file_row, 'JobID', job_id, 'is superseded by row ' || latest_row || ', a later record of the same job and start'
 from sacct_jobs
-where fault is not null or file_row < latest_row
+where fault is null and file_row < latest_row
 """
 
 _SELECT = """
 select
-    holding_id, jobid as job_id, attempt, 'slurm_job' as holder_kind, jobname as name, cluster, "partition" as pool,
+    holding_id, job_id, attempt, 'slurm_job' as holder_kind, jobname as name, cluster_name as cluster,
+    "partition" as pool,
     held_nodes[place] as node,
     slurm_share(gpu_count, len(held_nodes), place)::decimal(18, 6) as gpu_count,
     slurm_share(cpu_count, len(held_nodes), place)::decimal(18, 6) as cpu_count,

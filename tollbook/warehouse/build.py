@@ -123,7 +123,8 @@ def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) 
     target = workspace.temp / "dbt"
     target.mkdir(parents=True, exist_ok=True)
     arguments = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target),
-                 "--log-path", str(target), "--log-level", "none", "--threads", "1", "--indirect-selection", "cautious"]
+                 "--log-path", str(target), "--log-level", "none", "--log-level-file", "info", "--exclude-resource-type", "unit_test",
+                 "--threads", "1", "--indirect-selection", "cautious"]
     if full_refresh:
         arguments.append("--full-refresh")
     with _environment(workspace):
@@ -140,8 +141,13 @@ def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) 
     if outcome.result is None or not hasattr(outcome.result, "results"):
         raise TollbookError(f"dbt did not run: {outcome.exception}")
     bad = [one for one in outcome.result.results if one.status in ("error", "fail", "runtime error")]
-    said = "\n".join(f"  {one.node.resource_type} {one.node.name} ({one.node.original_file_path}): {one.message}" for one in bad)
+    said = "\n".join(f"  {one.node.resource_type} {one.node.name} ({one.node.original_file_path}): {_first_lines(one.message)}" for one in bad)
     raise TollbookError(f"{len(bad)} models or tests failed; nothing was published:\n{said}\nMore in {target / 'dbt.log'}.")
+
+
+def _first_lines(message: str | None) -> str:
+    lines = [line.strip() for line in (message or "").splitlines() if line.strip() and not line.strip().startswith(">")]
+    return " ".join(lines[:4])
 
 
 @contextmanager
