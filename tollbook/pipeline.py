@@ -40,7 +40,7 @@ def load(workspace: Workspace, names: Sequence[str] | None = None, days: tuple[d
             with workspace.connect() as db:
                 try:
                     report = load_one(workspace, db, source, days)
-                except DeliveryError as error:
+                except TollbookError as error:
                     report = LoadReport(source.name, source.table, failures=[str(error)])
             tell(_told(report))
             reports.append(report)

@@ -10,6 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tollbook.report.page import write_report
+
 EVIL = "</script><script>alert(1)</script>"
 
 SCHEMA = """
@@ -202,10 +204,10 @@ select * replace (delivered_at::timestamp as delivered_at, loaded_at::timestamp 
 from (values
     ('bill', 'billing_lines', 'landing/bill/a.csv', ['a.csv'], '2025-01-05 06:00', '2025-01-05 06:10', true, 7, 1,
      'loaded', null),
-    ('bill', 'billing_lines', 'landing/bill/b.csv', ['b.csv'], '2025-01-05 06:00', '2025-01-05 06:11', false, null, null,
-     'failed', 'b.csv: required column missing: BilledCost'),
-    ('bill', 'billing_lines', 'landing/bill/a.csv', ['a.csv'], '2025-01-04 06:00', '2025-01-04 06:10', false, null, null,
-     'failed', 'mended since'),
+    ('bill', 'billing_lines', 'landing/bill/b.csv', ['b.csv'], '2025-01-05 06:00', '2025-01-05 06:11', false, null,
+     null, 'failed', 'b.csv: required column missing: BilledCost'),
+    ('bill', 'billing_lines', 'landing/bill/a.csv', ['a.csv'], '2025-01-04 06:00', '2025-01-04 06:10', false, null,
+     null, 'failed', 'mended since'),
     ('slurm', 'holdings', 'landing/slurm/s.txt', ['s.txt'], '2025-01-01 06:30', '2025-01-01 06:40', true, 900, 0,
      'loaded', null)
 ) as rows (source_name, table_name, partition_key, file_names, delivered_at, loaded_at, is_current, rows_loaded,
@@ -223,22 +225,33 @@ insert into quality.publication values ('2025-01-05 06:30', 'r1', 'warned', 1, '
 """
 
 
-@pytest.fixture
-def empty_db(tmp_path: Path) -> Path:
-    """Every mart of the contract, without a row."""
-    path = tmp_path / "published" / "tollbook.duckdb"
-    path.parent.mkdir()
+def publish(path: Path, *statements: str) -> Path:
+    """Write a published file at ``path``: every mart of the contract, and what the statements put into them."""
+    path.parent.mkdir(parents=True)
     with duckdb.connect(str(path)) as db:
-        db.execute(SCHEMA)
+        for statement in (SCHEMA, *statements):
+            db.execute(statement)
     return path
 
 
+WORLD = (CHARGES, CHARGEBACK, GPU_DAYS, GPU_HOURS, TOKENS, QUALITY)
+
+
 @pytest.fixture
-def published_db(empty_db: Path) -> Path:
-    with duckdb.connect(str(empty_db)) as db:
-        for statements in (CHARGES, CHARGEBACK, GPU_DAYS, GPU_HOURS, TOKENS, QUALITY):
-            db.execute(statements)
-    return empty_db
+def empty_db(tmp_path: Path) -> Path:
+    return publish(tmp_path / "published" / "tollbook.duckdb")
+
+
+@pytest.fixture
+def published_db(tmp_path: Path) -> Path:
+    return publish(tmp_path / "published" / "tollbook.duckdb", *WORLD)
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the unchanged world, made once."""
+    path = publish(tmp_path_factory.mktemp("report") / "published" / "tollbook.duckdb", *WORLD)
+    return write_report(path, path.parent / "report.html")
 
 
 @pytest.fixture

@@ -188,6 +188,7 @@ def _clear(db, source: Source, partition_key: str) -> None:
         [source.name, partition_key],
     ).fetchall()
     for (delivery_id,) in current:
+        _touch_open(db, source, delivery_id)
         db.execute(
             "insert into meta.touched_days select usage_date, ? from meta.delivery_days where source_name = ? and delivery_id = ?",
             [source.table, source.name, delivery_id],
@@ -219,10 +220,20 @@ def _touch_days(db, source: Source, delivery_id: str) -> None:
         """,
         [source.name, delivery_id, source.name, delivery_id],
     )
+    _touch_open(db, source, delivery_id)
     db.execute(
         "insert into meta.touched_days select usage_date, ? from meta.delivery_days where source_name = ? and delivery_id = ?",
         [source.table, source.name, delivery_id],
     )
+
+
+def _touch_open(db, source: Source, delivery_id: str) -> None:
+    if source.table in ("holdings", "capacity"):
+        db.execute(
+            f"insert into meta.touched_open select min(started_at)::date from raw.{source.table}"
+            " where source_name = ? and delivery_id = ? and ended_at is null having min(started_at) is not null",
+            [source.name, delivery_id],
+        )
 
 
 def _is_news(db, delivery: Delivery) -> bool:

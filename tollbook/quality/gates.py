@@ -51,9 +51,12 @@ class Above(Gate):
     def counted(self, beyond_warn: int, beyond_error: int) -> tuple[Limit, ...]:
         """The limits where DuckDB has compared and only the rows beyond a limit are counted: none may be."""
         found = []
-        for severity, limit, rows in (("warn", self.warn_above, beyond_warn), ("error", self.error_above, beyond_error)):
+        for severity, limit, rows in (
+            ("warn", self.warn_above, beyond_warn),
+            ("error", self.error_above, beyond_error),
+        ):
             if limit is not None:
-                text = f"{severity} where further than {limit:g} from 0"
+                text = f"{severity} unless 0" if limit == 0 else f"{severity} where more than {limit:g} from 0"
                 found.append(Limit(severity, float(rows), None, 0.0, text, of="rows_beyond"))
         return tuple(found)
 
@@ -114,7 +117,7 @@ class Gates(SourceGates):
         A source's own gate changes single limits of the general one. An empty limit (``warn_above:``) switches it off.
 
         Raises:
-            ConfigError: the file is not YAML, or has a key that is unknown or of the wrong type; file and key are named.
+            ConfigError: the file is not YAML, or a key is unknown or of the wrong type; the message names file and key.
         """
         file = ws_config / GATES_FILE
         if not file.is_file():
@@ -127,13 +130,17 @@ class Gates(SourceGates):
         own = _mapping(file, "sources", given.pop("sources", None) or {})
         general = _merge(file, "", cls().model_dump(exclude={"sources"}), given)
         for_sources = {name: general[name] for name in SourceGates.model_fields}
-        sources = {str(name): _merge(file, f"sources.{name}.", for_sources, _mapping(file, f"sources.{name}", gates or {}))
-                   for name, gates in own.items()}
+        sources = {
+            str(name): _merge(file, f"sources.{name}.", for_sources, _mapping(file, f"sources.{name}", gates or {}))
+            for name, gates in own.items()
+        }
         try:
             return cls(**general, sources=sources)
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, not {fault['input']!r}"
-                               for fault in error.errors())
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, not {fault['input']!r}"
+                for fault in error.errors()
+            )
             raise ConfigError(f"{file}: {faults}") from error
 
     def of(self, source: str) -> SourceGates:

@@ -12,6 +12,12 @@ import duckdb
 Severity = Literal["warn", "error"]
 
 
+def number(count: int, noun: str) -> str:
+    """``1 day``, ``2 days``, ``3,000 deliveries``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") and not noun.endswith("ay") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
 @dataclass(frozen=True)
 class Limit:
     """The inclusive bounds that ``value`` must keep; outside of them the check has ``severity``.
@@ -31,8 +37,8 @@ class Limit:
 class Measure:
     """One check of one subject, computed but not judged yet.
 
-    ``found`` says what was seen, ``advice`` what to do if that is not good. A NULL ``observed`` breaks no limit: there was
-    nothing to compare. ``expects_rows``: to have seen no row is an error, whatever the limits.
+    ``found`` says what was seen, ``advice`` what to do if that is not good. A limit without a value cannot be broken:
+    there was nothing to compare. ``expects_rows``: to have seen no row is an error, whatever the limits.
     """
 
     check_id: str
@@ -65,15 +71,22 @@ _COLUMNS = ", ".join(one.name for one in fields(CheckResult))
 
 
 def save(db: duckdb.DuckDBPyConnection, run_id: str, results: Sequence[CheckResult]) -> None:
-    """Keep the results of a run in ``meta.check_results``; what the run had kept of the same edges goes. Not inside a transaction."""
+    """Keep the results of a run in ``meta.check_results``, instead of what it had kept of the same edges.
+
+    One transaction; the caller must not have one open.
+    """
     if not results:
         return
     db.begin()
     try:
-        db.execute("delete from meta.check_results where run_id = ? and edge in (select unnest(?))",
-                   [run_id, sorted({result.edge for result in results})])
-        db.executemany(f"insert into meta.check_results (run_id, {_COLUMNS}) values (?{', ?' * len(fields(CheckResult))})",
-                       [(run_id, *astuple(result)) for result in results])
+        db.execute(
+            "delete from meta.check_results where run_id = ? and edge in (select unnest(?))",
+            [run_id, sorted({result.edge for result in results})],
+        )
+        db.executemany(
+            f"insert into meta.check_results (run_id, {_COLUMNS}) values (?{', ?' * len(fields(CheckResult))})",
+            [(run_id, *astuple(result)) for result in results],
+        )
         db.commit()
     except Exception:
         db.rollback()

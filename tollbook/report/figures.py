@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from tollbook.errors import TollbookError
+from tollbook.report.formats import counted
 
 Rows = list[dict[str, Any]]
 
@@ -91,9 +92,23 @@ def publication(db: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return found[0] if found else {}
 
 
+def standing(publication: dict[str, Any]) -> tuple[str, str]:
+    """How the published numbers stand: a role (good, warn, bad) and the words for it."""
+    if not publication:
+        return "bad", "the published file does not say when it was published"
+    if publication["warnings"]:
+        return "warn", f"published with {counted(publication['warnings'], 'warning')}"
+    if publication["status"] != "clean":
+        return "warn", f"published with a mark: {publication['status']}"
+    return "good", "every check passed"
+
+
 def _printable(value: Any) -> Any:
     """Text without control and direction characters (a terminal obeys them), no longer than a cell can show."""
     if not isinstance(value, str):
         return value
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in value[: _LONGEST_TEXT + 1])
+    start = value[: _LONGEST_TEXT + 1]
+    shown = "".join(
+        sign if sign.isprintable() else " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}" for sign in start
+    )
     return shown if len(shown) <= _LONGEST_TEXT else shown[:_LONGEST_TEXT] + "…"

@@ -1,4 +1,4 @@
-"""How numbers are written: thousands separators, two decimals, a dash for what is not known. Nothing is rounded to zero."""
+"""How numbers are written: thousands separators, two decimals, a dash for the unknown; nothing rounds to zero."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def difference(left: Decimal | None, right: Decimal | None) -> Decimal | None:
 def _decimals(value: Number | None, places: int) -> str:
     if value is None:
         return UNKNOWN
-    if value != 0 and abs(value) < 0.5 * 10**-places:
+    written = f"{value:,.{places}f}"
+    if value != 0 and not written.strip("-0."):
         least = f"{10**-places:.{places}f}"
         return f"<{least}" if value > 0 else f">-{least}"
-    return f"{value:,.{places}f}"
+    return written

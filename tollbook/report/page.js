@@ -39,6 +39,7 @@
       for (const slot of slots) {
         const { data, layout } = coloured(figures[slot.dataset.figure], styles);
         const narrow = slot.clientWidth < 560;
+        layout.width = slot.clientWidth;
         for (const trace of data) {
           if (trace.type === "sankey") {
             trace.node.label = narrow ? trace.meta.narrow : trace.meta.wide;
@@ -48,7 +49,7 @@
         if (narrow) layout.font.size = 11;
         if (!slot.classList.contains("drawn")) slot.replaceChildren();
         slot.classList.add("drawn");
-        Plotly.react(slot, data, layout, { displayModeBar: false, displaylogo: false, responsive: true });
+        Plotly.react(slot, data, layout, { displayModeBar: false, displaylogo: false });
       }
     };
     draw();

@@ -1,4 +1,4 @@
-"""``published/report.html``: one page that needs nothing but itself, with what the summary prints as pictures and tables."""
+"""``published/report.html``: one page that needs nothing but itself, the summary as pictures and tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
-from tollbook.report import charts, figures, money, tables
+from tollbook.report import charts, evidence, figures, money, tables
 from tollbook.report.formats import UNKNOWN, amount, counted, exact, moment, month, ratio
 from tollbook.report.money import Money
 from tollbook.report.summary import LOOK_NEXT
@@ -32,7 +32,9 @@ def write_report(published_db: Path, target: Path) -> Path:
     """
     page = render(published_db)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", suffix=".tmp", delete=False) as draft:
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", suffix=".tmp", delete=False
+    ) as draft:
         try:
             draft.write(page)
             draft.flush()
@@ -59,31 +61,37 @@ def render(published_db: Path) -> str:
             "chargeback": tables.chargeback(db, spent),
             "gpu_costs": tables.gpu_costs(db, spent.currency),
             "token_costs": tables.token_costs(db, spent.currency),
-            "sources": tables.sources(db),
-            "failures": tables.failures(db),
-            "quarantine": tables.quarantine(db),
-            "checks": tables.checks(db),
-            "tag_coverage": tables.tag_coverage(db, spent.currency),
-            "proof": tables.proof(db, spent.currency),
-            "reconciliation": tables.reconciliation(db, spent.currency),
-            "bridge": tables.bridge(db, spent.currency),
+            "sources": evidence.sources(db),
+            "failures": evidence.failures(db),
+            "quarantine": evidence.quarantine(db),
+            "checks": evidence.checks(db),
+            "tag_coverage": evidence.tag_coverage(db, spent.currency),
+            "proof": evidence.proof(db, spent.currency),
+            "reconciliation": evidence.reconciliation(db, spent.currency),
+            "bridge": evidence.bridge(db, spent.currency),
         }
         publication = figures.publication(db)
         missing = figures.missing_marts(db)
 
-    drawn = {chart.name: json.loads(chart.figure.to_json()) for chart in sections.values()
-             if isinstance(chart, charts.Chart) and chart.figure is not None}
+    drawn = {
+        chart.name: json.loads(chart.figure.to_json())
+        for chart in sections.values()
+        if isinstance(chart, charts.Chart) and chart.figure is not None
+    }
     script, library = (_HERE / "page.js").read_text(), get_plotlyjs() if drawn else ""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tollbook.report", ""), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.PackageLoader("tollbook.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2").render(
         sections,
         publication=publication,
         published_at=moment(publication.get("published_at")),
         headline=_headline(spent, sections["proof"]),
-        state=_state(publication),
+        state=figures.standing(publication),
         periods=_periods(spent),
         currency=spent.currency,
         look_next=LOOK_NEXT,
@@ -119,18 +127,12 @@ def _headline(of: Money, proof: tables.Table) -> list[dict[str, Any]]:
         {
             "name": "Left unexplained",
             "value": exact(difference) if difference is not None else UNKNOWN,
-            "also": f"{sum(ties)} of {counted(len(ties), 'proof')} {'tie' if len(ties) != 1 else 'ties'}" if ties else "nothing is reconciled",
+            "also": f"{sum(ties)} of {counted(len(ties), 'proof')} {'tie' if len(ties) != 1 else 'ties'}"
+            if ties
+            else "nothing is reconciled",
             "role": "" if not ties else "good" if all(ties) and of.adds_up else "bad",
         },
     ]
-
-
-def _state(publication: dict[str, Any]) -> dict[str, str]:
-    if not publication:
-        return {"role": "bad", "text": "The published file does not say when it was published"}
-    if publication["warnings"]:
-        return {"role": "warn", "text": f"Published with {counted(publication['warnings'], 'warning')}"}
-    return {"role": "good", "text": "Every check passed"}
 
 
 def _periods(of: Money) -> str:

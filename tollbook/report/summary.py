@@ -1,4 +1,4 @@
-"""What a run ends by printing: where the money went, who pays, what a GPU-hour and a token cost, and whether it ties."""
+"""What a run ends by printing: where the money went, who pays, what a GPU-hour and a token cost, what ties."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
-from tollbook.report import figures, money, tables
-from tollbook.report.formats import counted, moment
+from tollbook.report import evidence, figures, money, tables
+from tollbook.report.formats import moment
 from tollbook.report.tables import Table
 
 STYLES = {"total": "bold", "bucket": "italic", "good": "green", "bad": "bold red", "warn": "yellow"}
@@ -46,34 +46,35 @@ def print_summary(published_db: Path, console: Console | None = None) -> None:
             *tables.chargeback(db, spent, columns=max(3, (console.width - LONGEST_NAME) // 14)),
             tables.gpu_costs(db, spent.currency),
             tables.token_costs(db, spent.currency),
-            tables.tag_coverage(db, spent.currency),
-            tables.proof(db, spent.currency),
-            tables.checks(db),
+            evidence.tag_coverage(db, spent.currency),
+            evidence.proof(db, spent.currency),
+            evidence.checks(db),
         ]
-        _say(console, _headline(figures.publication(db)), "bold")
+        console.print(_headline(figures.publication(db)))
         for mart in figures.missing_marts(db):
-            _say(console, f"Not in the published file: {mart}.", STYLES["bad"])
+            console.print(Text(f"Not in the published file: {mart}.", style=STYLES["bad"]))
     for table in shown:
         console.print()
         console.print(_rendered(table), crop=False)
     console.print()
-    _say(console, "Where to look next", "bold")
+    console.print(Text("Where to look next", style="bold"))
     console.print(_look_next(published_db.parent), crop=False)
 
 
-def _headline(publication: dict) -> str:
-    if not publication:
-        return "Tollbook: the published file does not say when it was published."
-    state = "all checks passed" if not publication["warnings"] else counted(publication["warnings"], "warning")
-    newest = publication["newest_usage_date"]
-    return f"Tollbook: published {moment(publication['published_at'])}, {state}, newest usage {newest or 'not known'}"
+def _headline(publication: dict) -> Text:
+    role, standing = figures.standing(publication)
+    if publication:
+        newest = publication["newest_usage_date"] or "not known"
+        standing = f"{standing}; numbers of {moment(publication['published_at'])}, newest usage {newest}"
+    return Text.assemble("Tollbook: ", (standing, STYLES[role]), style="bold")
 
 
 def _rendered(table: Table) -> Group:
     notes = [Text(note, style="dim") for note in ([table.caption] if table.caption else []) + table.notes]
+    title = Text(table.title, style="bold")
     if not table.rows:
-        return Group(Text(table.title, style="bold"), Text(table.empty))
-    grid = Grid(title=Text(table.title, style="bold"), title_justify="left", header_style="dim", box=box.SIMPLE, show_edge=False, pad_edge=False)
+        return Group(title, Text(table.empty))
+    grid = Grid(header_style="dim", box=box.SIMPLE, show_edge=False, pad_edge=False)
     for place, column in enumerate(table.columns):
         # a number that wraps is read wrongly: it keeps its width, and headings and sentences make room
         longest = max(cell_len(row.cells[place]) for row in table.rows)
@@ -86,9 +87,11 @@ def _rendered(table: Table) -> Group:
         )
     for row, following in zip_longest(table.rows, table.rows[1:]):
         # Text, not str: a name from a bill is never markup
-        ends = row.role == "total" or (following and following.role in ("bucket", "total") and following.role != row.role)
+        ends = row.role == "total" or (
+            following and following.role in ("bucket", "total") and following.role != row.role
+        )
         grid.add_row(*(Text(cell) for cell in row.cells), style=STYLES.get(row.role), end_section=bool(ends))
-    return Group(Whole(grid), *notes)
+    return Group(title, Whole(grid), *notes)
 
 
 class Whole:
@@ -114,7 +117,3 @@ def _look_next(published: Path) -> Whole:
     for what, place in places:
         grid.add_row(Text(what), Text(place, style="cyan"))
     return Whole(grid)
-
-
-def _say(console: Console, sentence: str, style: str) -> None:
-    console.print(Text(sentence, style=style))

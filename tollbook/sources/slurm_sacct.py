@@ -1,16 +1,16 @@
 """Read Slurm's ``sacct --parsable2`` (or ``--parsable``) text as canonical ``holdings``: one row per attempt and node.
 
-Jobs hold the resources; their steps (``123.batch``) are set aside. A requeued job (``--duplicates``) has one attempt per
-start. ``holding_id`` is ``<JobIDRaw>@<start in seconds since 1970>``, whatever else the file has, and ``<JobIDRaw>`` for
-what never started. Of two records with one job and start, the later in the file counts. ``attempt`` is Restarts + 1
-where the file has Restarts, else the place in order of start.
+Jobs hold the resources; their steps (``123.batch``) are set aside. A requeued job (``--duplicates``) has one attempt
+per start: ``holding_id`` is ``<JobIDRaw>@<start in seconds since 1970>``, or ``<JobIDRaw>`` for what never started. Of
+two records with one job and start, the later in the file counts. ``attempt`` is Restarts + 1, or without that field the
+place in order of start.
 
 CPUs are AllocCPUS, NCPUS or AllocTRES ``cpu=``; memory is AllocTRES ``mem=``, else ReqMem, in GB of 1024 MB, as Slurm
 counts; GPUs are AllocTRES ``gres/gpu``, else AllocGRES. Only in a file with neither column they are what was asked for:
-ReqTRES, else ReqGRES times nodes. ``gres/gpu=4,gres/gpu:a100=4`` are four; a MIG slice counts as one; shards, MPS, gpumem
-and gpuutil as none. sacct does not say what each node gave, so whole CPUs and GPUs, and millionths of a GB, are spread
-evenly, the remainder over the first nodes: nodes add up to the job. What never started holds nothing; its row has what
-it asked for. Times are local to the cluster and become UTC; in the hour that a clock change repeats, Elapsed decides.
+ReqTRES, else ReqGRES times nodes. ``gres/gpu=4,gres/gpu:a100=4`` are four; a MIG slice counts as one; shards, MPS,
+gpumem and gpuutil as none. sacct does not say what each node gave, so whole CPUs and GPUs, and millionths of a GB, are
+spread evenly, the remainder over the first nodes: nodes add up to the job. What never started holds nothing; its row
+has what it asked for. Times are local to the cluster and become UTC; in an hour that comes twice, Elapsed decides.
 """
 
 from __future__ import annotations
@@ -50,33 +50,24 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, options: dict) -> str:
         ConfigError: an option makes no sense.
         DeliveryError: the file is empty, unreadable, or no sacct text with a job's id, start and end.
     """
-    zone = _zone(db, str(options.get("timezone") or "UTC"))
-    db.execute("drop view if exists temp.sacct_lines")
-    db.execute(
-        "create or replace temp table rejected (file_row bigint, column_name varchar, value varchar, reason varchar)"
-    )
+    zone = str(options.get("timezone") or "UTC")
+    if db.execute("select count(*) from pg_timezone_names() where lower(name) = lower(?)", [zone]).fetchone()[0] == 0:
+        raise ConfigError(f"timezone {zone!r} is unknown. Use a name such as 'Europe/Berlin' or 'UTC' in tollbook.yml.")
     _read_lines(db, file)
     fields, width = _layout(db, file, options.get("columns"))
     db.execute(_MACROS)
-    db.execute(_UNFIT, {"width": width})
-    db.execute(_records(fields, width, zone, options.get("cluster")))
-    for statement in (_STEPS, _HOSTS, _GPUS, _JOBS, _REJECTED):
-        db.execute(statement)
+    db.execute(_records(fields, width, text(zone), options.get("cluster")))
+    db.execute(";".join((_HOSTS, _GPUS, _JOBS, _STEPS)))
+    db.execute(_REJECTED, {"width": width})
     return _SELECT
-
-
-def _zone(db: duckdb.DuckDBPyConnection, name: str) -> str:
-    known = db.execute("select name from pg_timezone_names() where lower(name) = lower(?)", [name]).fetchone()
-    if known is None:
-        raise ConfigError(f"timezone {name!r} is unknown. Use a name such as 'Europe/Berlin' or 'UTC' in tollbook.yml.")
-    return text(known[0])
 
 
 def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     """Make ``sacct_text`` (line) in the file's order; blank lines are NULL."""
     # the format knows no quotes: a delimiter that nobody writes gives whole lines
+    path = re.sub(r"([*?\[])", r"[\1]", str(file))  # a file's name is no pattern
     read = (
-        f"create or replace temp table sacct_text as from read_csv({text(str(file))}, columns = {{'line': 'varchar'}},"
+        f"create or replace temp table sacct_text as from read_csv({text(path)}, columns = {{'line': 'varchar'}},"
         " delim = '\x1f\x1e', quote = '', escape = '', header = false, auto_detect = false, strict_mode = false,"
         " max_line_size = 16777216, encoding = "
     )
@@ -88,8 +79,6 @@ def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     except duckdb.Error as error:
         cause = str(error).strip().splitlines()[0][:300]
         raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {cause}") from error
-    if not db.execute("select exists (from sacct_text where regexp_matches(line, '\\S'))").fetchone()[0]:
-        raise DeliveryError(f"{file.name} is empty. Deliver it again; what was loaded before stays.")
 
 
 def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | str | None) -> tuple[dict[str, int], int]:
@@ -97,18 +86,19 @@ def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | str 
 
     Makes the view ``sacct_lines`` (file_row, line, is_header), blank lines left out.
     """
-    first = db.execute("select line from sacct_text where rowid = 0").fetchone()[0] or ""
-    names = [name.strip().lower() for name in re.sub("^(\ufeff|ï»¿)", "", first).split("|")]
+    found = db.execute("select rowid, line from sacct_text where regexp_matches(line, '\\S') order by rowid limit 1")
+    if (found := found.fetchone()) is None:
+        raise DeliveryError(f"{file.name} is empty. Deliver it again; what was loaded before stays.")
+    start, first = found[0], re.sub("^(\ufeff|ï»¿)", "", found[1])
+    names = [name.strip().lower() for name in first.split("|")]
     has_header = not {"jobid", "jobidraw"}.isdisjoint(names)
     if has_header:
         width = len(names)
         names = names[:-1] if names[-1] == "" else names  # --parsable ends each line with a '|'
-    else:
-        # one line does not tell: its job's name may have a '|'
+    else:  # one line does not tell how many fields there are: its job's name may have a '|'
         width = db.execute("select mode(len(string_split(line, '|'))) from sacct_text").fetchone()[0]
         if columns is None and len(_XDMOD) != width != len(_XDMOD) + 1:
-            problem = "a header without '|'" if "jobid" in first.lower() else f"no header, and {width} fields"
-            raise DeliveryError(f"{file.name} has {problem}. {_ADVICE}")
+            raise DeliveryError(f"{file.name} has no header with '|' and a JobID, and {width} fields a line. {_ADVICE}")
         given = re.split(r"[\s,|]+", columns.strip()) if isinstance(columns, str) else columns or _XDMOD
         names = [re.sub(r"%-?\d+$", "", str(name).strip().lower()) for name in given]
         if width - len(names) not in (0, 1):
@@ -116,19 +106,23 @@ def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | str 
     for needed in _NEEDED:
         if set(needed.lower().split(" or ")).isdisjoint(names):
             raise DeliveryError(f"{file.name} has no field {needed}. Add it to the --format of sacct.")
-    again = f"rowid = 0 or line = {text(first)}" if has_header else "false"
+    is_header = f"rowid = {start} or line = {text(first)}" if has_header else "false"
     db.execute(
-        f"create temp view sacct_lines as select rowid + {0 if has_header else 1} as file_row, line,"
-        f" ({again}) as is_header from sacct_text where regexp_matches(line, '\\S')"
+        f"create or replace temp view sacct_lines as select rowid - {start - (not has_header)} as file_row, line,"
+        f" {is_header} as is_header from sacct_text where regexp_matches(line, '\\S')"
     )
     return {name: place for place, name in reversed(list(enumerate(names, start=1)))}, width
 
 
 def _records(fields: dict[str, int], width: int, zone: str, cluster: str | None) -> str:
     """The statement that makes ``sacct_records``: one row per job and step, its times and amounts chosen."""
-    has_gpus = "regexp_matches({}, '(^|,)gres/gpu[:=]')"
-    asked = f"case when {has_gpus.format('reqtres')} then reqtres else reqgres end"
-    held = f"case when {has_gpus.format('alloctres')} then alloctres else allocgres end"
+    columns = ("alloctres", "allocgres", "reqtres", "reqgres")
+    none = "null" if set(columns).isdisjoint(fields) else "''"
+    gpus = "coalesce(case when regexp_matches({}, '(^|,)gres/gpu[:=]') then {} else {} end, {})"
+    asked = gpus.format("reqtres", "reqtres", "reqgres", none)
+    # the number by which old versions call gpu
+    held = gpus.format("alloctres", "alloctres", "replace(allocgres, '7696487', 'gpu')", none)
+    counts_asked = set(columns[:2]).isdisjoint(fields)
     named = []
     for name in _USED:
         value = f"nullif(trim(field[{fields[name.lower()]}]), '')" if name.lower() in fields else "null::varchar"
@@ -140,8 +134,8 @@ def _records(fields: dict[str, int], width: int, zone: str, cluster: str | None)
         cluster="null" if cluster is None else text(str(cluster)),
         has_end="end" in fields,
         asked=asked,
-        held=asked if {"alloctres", "allocgres"}.isdisjoint(fields) else held,
-        gpus_are_known=not {"alloctres", "allocgres", "reqtres", "reqgres"}.isdisjoint(fields),
+        held=asked if counts_asked else held,
+        counts_asked=counts_asked,
     )
 
 
@@ -165,16 +159,13 @@ create or replace temp macro slurm_seconds(t) as case
     when regexp_full_match(t, '(?:(?:[0-9]{1,5}-)?[0-9]{1,6}:)?[0-9]{1,6}:[0-9]{1,6}(?:\.[0-9]+)?') then
         case when contains(t, '-') then split_part(t, '-', 1)::double * 86400 else 0 end
         + coalesce(try_cast(split_part(split_part(t, '-', -1), ':', -3) as double), 0) * 3600
-        + split_part(split_part(t, '-', -1), ':', -2)::double * 60
-        + split_part(t, ':', -1)::double
+        + split_part(split_part(t, '-', -1), ':', -2)::double * 60 + split_part(t, ':', -1)::double
 end;
 create or replace temp macro slurm_number(t) as
     try_cast(regexp_extract(t, '^([0-9]+(?:\.[0-9]+)?)[KMGTPE]?$', 1) as double)
     * 1024 ** coalesce(strpos('KMGTPE', nullif(regexp_extract(t, '[KMGTPE]$'), '')), 0);
 create or replace temp macro slurm_count(t, most) as
     case when slurm_number(t) <= most and slurm_number(t) % 1 = 0 then slurm_number(t)::bigint end;
-create or replace temp macro slurm_megabytes(t) as
-    slurm_number(t) / case when regexp_matches(t, '[KMGTPE]$') then 1048576 else 1 end;
 create or replace temp macro slurm_tres(tres, kind) as
     nullif(regexp_extract(tres, '(?:^|,)' || kind || '=([^,]+)', 1), '');
 create or replace temp macro slurm_share(total, parts, place) as total // parts + (place <= total % parts)::int;
@@ -193,18 +184,6 @@ create or replace temp macro slurm_names(part) as
         list_transform(range(slurm_low(span), slurm_high(span) + 1), lambda number:
             lpad(number::varchar, greatest(len(split_part(span, '-', 1)), len(number::varchar))::int, '0'))
     )) else [part] end;
-create or replace temp macro slurm_product(heads, tails) as
-    flatten(list_transform(heads, lambda head: list_transform(tails, lambda tail: head || tail)));
-"""
-
-_UNFIT = """
-insert into rejected
-select file_row, '', left(line, 500), format(
-    'has {} fields where {} are expected; sacct does not escape a ''|'' or a line break in a field such as JobName',
-    len(string_split(line, '|')), $width
-)
-from sacct_lines
-where not is_header and len(string_split(line, '|')) <> $width
 """
 
 _RECORDS = """
@@ -257,28 +236,8 @@ select
     end as cpus,
     coalesce(slurm_tres(case when is_unstarted then reqtres else alloctres end, 'mem'), reqmem) as memory,
     case when is_unstarted then {asked} else {held} end as gpus,
-    gpus is not distinct from reqgres as is_per_node,  -- ReqTRES is of the job, ReqGRES of each node
-    {gpus_are_known} as gpus_are_known
+    (is_unstarted or {counts_asked}) and gpus = reqgres as is_per_node  -- ReqTRES is of the job, ReqGRES of a node
 from timed
-"""
-
-_STEPS = """
-create or replace temp table sacct_steps as
-select file_row, job_id, (coalesce(cluster_name, ''), split_part(job_id, '.', 1)) in (
-    select (coalesce(cluster_name, ''), job_id) from sacct_records where not is_step and job_id is not null
-) as has_job
-from sacct_records
-where is_step;
-
-insert into rejected
-select file_row, 'JobID', job_id, 'is a step whose job is not in the file; the job''s own record tells what was held'
-from sacct_steps
-where not has_job;
-
-create or replace temp table skipped as
-select file_row, 'a step of a job in the file' as reason from sacct_steps where has_job
-union all
-select file_row, 'the header again' from sacct_lines where is_header and file_row > 0
 """
 
 _HOSTS = rf"""
@@ -291,7 +250,7 @@ with lists as (
 
 select nodelist, flatten(list_transform(hosts, lambda host: list_reduce(
     list_transform(slurm_parts(host), lambda part: slurm_names(part)),
-    lambda heads, tails: slurm_product(heads, tails)
+    lambda heads, tails: flatten(list_transform(heads, lambda head: list_transform(tails, lambda tail: head || tail)))
 ))) as nodes
 from lists
 where list_sum(list_transform(hosts, lambda host:
@@ -346,7 +305,7 @@ with judged as (
             when spent like '-%' then ['Elapsed', spent, 'is negative']
             when spent is not null and lasted is null then ['Elapsed', spent, 'is not a duration']
             when ended_at < started_at then ['End', "end", 'ends before it starts']
-            when started_at is not null and ended_at is null and not is_open
+            when not is_unstarted and ended_at is null and not is_open
                 then ['End', "end", 'is not known, and Elapsed neither, though the job is over']
             when nnodes is not null and node_count is null then ['NNodes', nnodes, 'is not a count of nodes']
             when cpus is not null and cpu_count is null then ['NCPUS', cpus, 'is not a count of CPUs']
@@ -364,19 +323,16 @@ select
     jobname, "partition", account, "user", held_nodes, cpu_count,
     raw_id || coalesce('@' || epoch(started_at)::bigint, '') as holding_id,
     max(file_row) over (partition by fault is null, cluster_name, job_id, started_at) as latest_row,
-    coalesce(
-        slurm_count(restarts, 1000000) + 1,
-        dense_rank() over (partition by fault is null, cluster_name, job_id order by started_at nulls last)
-    )::integer as attempt,
-    case when gpus_are_known then
-        coalesce(type_count, 0) * case when is_per_node then coalesce(node_count, len(held_nodes)) else 1 end
-    end as gpu_count,
+    coalesce(slurm_count(restarts, 1000000) + 1, dense_rank() over (
+        partition by fault is null, cluster_name, job_id order by started_at nulls last
+    ))::integer as attempt,
+    coalesce(type_count, if(gpus is not null, 0, null))
+        * if(is_per_node, coalesce(node_count, len(held_nodes)), 1) as gpu_count,
     -- in millionths of a GB
-    try_cast(round(slurm_megabytes(rtrim(memory, 'nc')) * 1000000 / 1024 * case
-        when memory like '%n' then coalesce(node_count, len(held_nodes))
-        when memory like '%c' then cpu_count
-        else 1
-    end) as bigint) as memory_count,
+    try_cast(round(
+        slurm_number(rtrim(memory, 'nc')) * if(regexp_matches(memory, '[KMGTPE]'), 1.0 / 1048576, 1) * 1000000 / 1024
+        * case memory[-1] when 'n' then coalesce(node_count, len(held_nodes)) when 'c' then cpu_count else 1 end
+    ) as bigint) as memory_count,
     case
         when word = 'COMPLETED' then 'succeeded'
         when word in ('FAILED', 'NODE_FAIL', 'OUT_OF_MEMORY', 'BOOT_FAIL', 'DEADLINE', 'LAUNCH_FAILED') then 'failed'
@@ -386,30 +342,54 @@ select
         when word = 'PENDING' then 'pending'
         when word is not null and is_open then 'running'
     end as outcome,
-    '{{' || concat_ws(
-        ',', '"qos":' || to_json(qos), '"group":' || to_json("group"), '"wckey":' || to_json(wckey),
-        '"comment":' || to_json(comment), '"gpu_types":' || to_json(gpu_types)
-    ) || '}}' as labels
+    '{{' || concat_ws(',', '"qos":' || to_json(qos), '"group":' || to_json("group"), '"wckey":' || to_json(wckey),
+        '"comment":' || to_json(comment), '"gpu_types":' || to_json(gpu_types)) || '}}' as labels
 from judged
 """
 
+_STEPS = """
+create or replace temp table sacct_steps as
+select file_row, job_id, (coalesce(cluster_name, ''), split_part(job_id, '.', 1)) in (
+    select (coalesce(cluster_name, ''), job_id) from sacct_records where not is_step and job_id is not null
+) as has_job
+from sacct_records
+where is_step;
+
+create or replace temp table skipped as
+select file_row, 'a step of a job in the file' as reason from sacct_steps where has_job
+union all
+select file_row, 'the header again' from sacct_lines where is_header and file_row > 0
+"""
+
 _REJECTED = """
-insert into rejected
-select file_row, fault[1], fault[2], fault[3] from sacct_jobs where fault is not null
+create or replace temp table rejected as
+select file_row, fault[1] as column_name, fault[2] as value, fault[3] as reason
+from sacct_jobs
+where fault is not null
 union all
 select file_row, 'JobID', job_id, 'is superseded by row ' || latest_row || ', a later record of the same job and start'
 from sacct_jobs
 where fault is null and file_row < latest_row
+union all
+select file_row, 'JobID', job_id, 'is a step whose job is not in the file; the job''s own record tells what was held'
+from sacct_steps
+where not has_job
+union all
+select file_row, '', left(line, 500), format(
+    'has {} fields where {} are expected; sacct does not escape a ''|'' or a line break in a field such as JobName',
+    len(string_split(line, '|')), $width
+)
+from sacct_lines
+where not is_header and len(string_split(line, '|')) <> $width
 """
 
 _SELECT = """
 select
     holding_id, job_id, attempt, 'slurm_job' as holder_kind, jobname as name, cluster_name as cluster,
-    "partition" as pool,
-    held_nodes[place] as node,
+    "partition" as pool, held_nodes[place] as node,
     slurm_share(gpu_count, len(held_nodes), place)::decimal(18, 6) as gpu_count,
     slurm_share(cpu_count, len(held_nodes), place)::decimal(18, 6) as cpu_count,
-    (slurm_share(memory_count, len(held_nodes), place) * 0.000001)::decimal(18, 6) as memory_gb,
+    try_cast(slurm_share(memory_count, len(held_nodes), place) * 0.000001 as decimal(18, 6)) as memory_gb,
     submitted_at, started_at, ended_at, state, outcome, account, "user" as user_name, labels,
     file_row
 from (

@@ -37,6 +37,7 @@ def build(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None])
     with workspace.connect() as db:
         db.begin()
         db.execute("delete from meta.touched_days")
+        db.execute("delete from meta.touched_open")
         db.execute("delete from meta.build_state")
         db.execute("insert into meta.build_state values (now()::timestamp, ?, ?, ?)", [horizon, config_hash, models_hash])
         db.commit()
@@ -51,12 +52,22 @@ def _plan(db: duckdb.DuckDBPyConnection, config_hash: str, models_hash: str, ful
     full_refresh = full_refresh or state is None or state[2] != models_hash
     everything = full_refresh or state[1] != config_hash
     db.execute("delete from meta.build_days")
-    known = "select usage_date from meta.delivery_days union select usage_date from meta.touched_days"
     if everything:
-        db.execute(f"insert into meta.build_days {known} union {_OPEN_DAYS}", ["0001-01-01"])
+        db.execute("insert into meta.build_days select usage_date from meta.delivery_days union select usage_date from meta.touched_days")
+        open_from = db.execute(_FIRST_OPEN).fetchone()[0]
     else:
-        db.execute("insert into meta.build_days select distinct usage_date from meta.touched_days"
-                   f" union {_OPEN_DAYS}", [state[0] if state[0] != horizon else "9999-12-31"])
+        db.execute("insert into meta.build_days select distinct usage_date from meta.touched_days")
+        (open_from,) = db.execute("select min(open_from) from meta.touched_open").fetchone()
+        if state[0] != horizon and db.execute(_FIRST_OPEN).fetchone()[0] is not None:
+            moved = min(moment for moment in (state[0], horizon) if moment is not None).date()
+            open_from = min(moved, open_from or moved)
+    if open_from is not None and horizon is not None:
+        until = max(horizon, state[0] if state and state[0] else horizon)
+        db.execute(
+            "insert into meta.build_days select distinct unnest(generate_series(?::timestamp, ?::timestamp - interval 1 microsecond,"
+            " interval 1 day))::date except select usage_date from meta.build_days",
+            [open_from, until],
+        )
     days = db.execute("select count(*) from meta.build_days").fetchone()[0]
     return horizon, days, full_refresh
 
@@ -72,17 +83,11 @@ select max(seen_at) from (
 )
 """
 
-# Days of intervals without an end, from the parameter (the horizon of the last build) to the horizon now.
-_OPEN_DAYS = """
-select unnest(generate_series(
-    date_trunc('day', greatest(first_at, ?::timestamp)), (select horizon_at from meta.horizon) - interval 1 microsecond, interval 1 day
-))::date
-from (
-    select min(started_at) as first_at from (
-        select started_at from raw.holdings where ended_at is null union all select started_at from raw.capacity where ended_at is null
-    )
+# The first day from which something without an end lasts to the horizon.
+_FIRST_OPEN = """
+select min(started_at)::date from (
+    select started_at from raw.holdings where ended_at is null union all select started_at from raw.capacity where ended_at is null
 )
-where first_at is not null
 """
 
 

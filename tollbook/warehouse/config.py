@@ -50,6 +50,9 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> str:
             file = workspace.config / f"{table}.csv"
             digest.update(file.read_bytes() if file.is_file() else b"absent")
             _load_table(db, table, columns | _DATED, file)
+            if table == "owners" and not file.is_file():
+                # without rules of its own a workspace goes by the tag that most have
+                db.execute("insert into config.owners values ('default', 100, 'tag:team', '*', '{value}', null, null, null)")
         own = ", ".join(f"({text(source.name)}, {source.own})" for source in workspace.sources) or "(null, null)"
         db.execute("create or replace table config.sources as"
                    f" select * from (values {own}) as listed (source_name, is_own) where source_name is not null")

@@ -25,6 +25,8 @@ create table if not exists meta.deliveries (
 create table if not exists meta.delivery_days (source_name varchar, delivery_id varchar, usage_date date);
 -- days that changed since the last build that finished
 create table if not exists meta.touched_days (usage_date date, table_name varchar);
+-- first days of loaded or replaced intervals without an end: they reach to the horizon, which only the build knows
+create table if not exists meta.touched_open (open_from date);
 -- the days that the running build computes again
 create table if not exists meta.build_days (usage_date date);
 create table if not exists meta.build_state (built_at timestamp, horizon_at timestamp, config_hash varchar, models_hash varchar);

@@ -22,7 +22,7 @@ having count(*) > 0
 union all
 
 select
-    'billed to charged, remainder of the bridge' as said,
+    'bridge from billed to charged' as said,
     sum(rows_compared)::bigint as rows_compared,
     sum(abs(cost)) as difference,
     count(*) - count(cost) as unknown,

@@ -61,7 +61,7 @@ held as (
         and slots.source_name = consumed.source_name and slots.billed_by = consumed.billed_by
         and slots.billing_period = consumed.billing_period and slots.team is not distinct from consumed.bill_team
         and slots.layer = 'held' and not slots.is_unused_commitment
-    where {{ in_build_days('slots.usage_date') }} and consumed.model is null
+    where {{ in_build_days('slots.usage_date') }} and consumed.model is null and (slots.layer = 'held' or slots.allocated_cost <> 0)
 ),
 
 tokens as (

@@ -4,7 +4,7 @@ select
     usage_date,
     hour_start_at,
     gpu_id,
-    avg(sm_ratio) as gpu_utilization_ratio,
+    sum(sm_ratio::decimal(9, 6))::double / nullif(count(sm_ratio), 0) as gpu_utilization_ratio,
     count(*) as sample_count
 from (
     select

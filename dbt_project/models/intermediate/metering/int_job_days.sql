@@ -4,8 +4,8 @@ select
     source_name,
     coalesce(cluster, '') as cluster,
     job_id,
-    sum(held_gpu_hours) as gpu_hours,
-    sum(cpu_hours) as cpu_hours,
+    {{ sum_hours('held_gpu_hours') }} as gpu_hours,
+    {{ sum_hours('cpu_hours') }} as cpu_hours,
     sum(allocated_cost) as allocated_cost,
     count(*) filter (where allocated_cost is null) as hours_without_cost,
     min(cost_reason) filter (where allocated_cost is null) as cost_reason

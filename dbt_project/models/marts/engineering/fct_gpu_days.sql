@@ -9,12 +9,13 @@ select
     gpu_model,
     layer,
     team,
-    sum(gpu_hours) as gpu_hours,
-    sum(cpu_hours) as cpu_hours,
+    {{ sum_hours('gpu_hours') }} as gpu_hours,
+    {{ sum_hours('cpu_hours') }} as cpu_hours,
     sum(allocated_cost) as allocated_cost,
     currency_code,
-    case when sum(gpu_hours) > 0 then sum(allocated_cost)::double / sum(gpu_hours) end as cost_per_gpu_hour,
-    sum(gpu_utilization_ratio * gpu_hours) / nullif(sum(case when gpu_utilization_ratio is not null then gpu_hours end), 0)
+    case when sum(gpu_hours) > 0 then sum(allocated_cost)::double / {{ sum_hours('gpu_hours') }} end as cost_per_gpu_hour,
+    {{ sum_hours('gpu_utilization_ratio * gpu_hours') }}
+        / nullif({{ sum_hours('case when gpu_utilization_ratio is not null then gpu_hours end') }}, 0)
         as gpu_utilization_ratio
 from {{ ref('fct_gpu_hours') }}
 where {{ in_build_days('usage_date') }}

@@ -25,8 +25,8 @@ hours as (
     select
         source_name,
         job_id,
-        sum(gpu_hours) as gpu_hours,
-        sum(cpu_hours) as cpu_hours,
+        {{ sum_hours('gpu_hours') }} as gpu_hours,
+        {{ sum_hours('cpu_hours') }} as cpu_hours,
         case when sum(hours_without_cost) = 0 then sum(allocated_cost) end as allocated_cost,
         min(cost_reason) as cost_reason
     from {{ ref('int_job_days') }}

@@ -1,0 +1,536 @@
+"""Slurm's sacct text in the forms that sites produce, by example, and the real files."""
+
+import gzip
+import json
+from datetime import datetime
+from decimal import Decimal
+from importlib import resources
+
+import duckdb
+import pytest
+import yaml
+
+from tollbook.errors import TollbookError
+from tollbook.sources import slurm_sacct
+
+JOB = {
+    "JobID": "7",
+    "JobIDRaw": "7",
+    "User": "ada",
+    "Account": "physics",
+    "Partition": "gpu",
+    "State": "COMPLETED",
+    "Submit": "2026-03-01T09:00:00",
+    "Start": "2026-03-01T10:00:00",
+    "End": "2026-03-01T12:00:00",
+    "Elapsed": "02:00:00",
+    "NNodes": "1",
+    "NCPUS": "8",
+    "ReqMem": "16G",
+    "ReqTRES": "cpu=8,gres/gpu=2,mem=16G,node=1",
+    "AllocTRES": "billing=8,cpu=8,gres/gpu=2,mem=16G,node=1",
+    "NodeList": "n1",
+    "JobName": "train",
+}
+NINE, TEN, TWELVE = (datetime(2026, 3, 1, hour) for hour in (9, 10, 12))
+
+
+def job(job_id="7", **changes):
+    """JOB under another id, with changes; JobIDRaw is the same unless it is one of them."""
+    return JOB | {"JobID": job_id, "JobIDRaw": job_id} | changes
+
+
+def sacct(*jobs):
+    """The lines that sacct prints for the jobs, with a header of all their fields."""
+    fields = list(dict.fromkeys(field for one in jobs for field in one))
+    return ["|".join(fields), *["|".join(one.get(field, "") for field in fields) for one in jobs]]
+
+
+@pytest.fixture
+def db():
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'America/New_York'")  # must not matter
+        yield connection
+
+
+@pytest.fixture
+def read(db, tmp_path):
+    """Read lines as one file; the holdings as dictionaries, by file_row and node."""
+
+    def read(lines, newline="\n", encoding="utf-8", **options):
+        file = tmp_path / "sacct.txt"
+        file.write_bytes((newline.join(lines) + newline).encode(encoding))
+        return holdings(db, file, **options)
+
+    return read
+
+
+def holdings(db, file, **options):
+    result = db.execute(f"select * from ({slurm_sacct.project(db, file, options)}) order by file_row, node")
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def values(rows, *names):
+    return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in rows]
+
+
+def rejected(db):
+    return db.execute("select * from rejected order by file_row").fetchall()
+
+
+# --- what a record becomes
+
+
+def test_a_job_holds_its_allocation_from_start_to_end(read, db):
+    assert read(sacct(job()), cluster="research") == [
+        dict(holding_id="7@1772359200", job_id="7", attempt=1, holder_kind="slurm_job")  # 2026-03-01 10:00 UTC
+        | dict(name="train", cluster="research", pool="gpu", node="n1", account="physics", user_name="ada")
+        | dict(gpu_count=2, cpu_count=8, memory_gb=16, submitted_at=NINE, started_at=TEN, ended_at=TWELVE)
+        | dict(state="COMPLETED", outcome="succeeded", labels="{}", file_row=1)
+    ]
+    assert rejected(db) == []
+
+
+def test_the_columns_are_the_canonical_ones(read, db, tmp_path):
+    read(sacct(job()))
+    select = slurm_sacct.project(db, tmp_path / "sacct.txt", {})
+    got = {name: kind.lower().replace(" ", "") for name, kind, *_ in db.execute(f"describe {select}").fetchall()}
+    canonical = yaml.safe_load((resources.files("tollbook.sources") / "canonical.yml").read_text())
+    wanted = {name: column["type"] for name, column in canonical["holdings"]["columns"].items()} | {
+        "file_row": "bigint"
+    }
+    assert got == {name: wanted[name] for name in got}
+
+
+def test_labels_are_json_of_what_is_there(read):
+    rows = read(sacct(job(QOS="high", Group='the "a" team', Comment="x", AllocTRES="gres/gpu:h100=2,gres/gpu:a100=1")))
+    assert [json.loads(labels) for labels in values(rows, "labels")] == [
+        {"qos": "high", "group": 'the "a" team', "comment": "x", "gpu_types": "a100=1,h100=2"}
+    ]
+
+
+def test_outcomes(read):
+    outcomes = {
+        "COMPLETED": "succeeded", "FAILED": "failed", "NODE_FAIL": "failed", "OUT_OF_MEMORY": "failed", "BOOT_FAIL": "failed",
+        "DEADLINE": "failed", "TIMEOUT": "timed_out", "CANCELLED": "cancelled", "CANCELLED by 423120": "cancelled",
+        "CANCELLED+": "cancelled", "PREEMPTED": "preempted", "REQUEUED": "preempted", "RUNNING": "running",
+        "SUSPENDED": "running", "COMPLETING": "running", "PENDING": "pending", "TELEPORTED": None, "": None,
+    }  # fmt: skip
+    rows = read(sacct(*[job(str(n), State=state) for n, state in enumerate(outcomes)]))
+    assert {row["state"] or "": row["outcome"] for row in rows} == outcomes
+
+
+# --- layouts
+
+
+def test_fields_come_in_any_order_case_and_subset(read):
+    rows = read(["nodelist|STATE|End|start|jobid", "n4|FAILED|2026-03-01T12:00:00|2026-03-01T10:00:00|12"])
+    assert values(rows, "holding_id", "node", "outcome", "started_at", "ended_at") == [
+        ("12@1772359200", "n4", "failed", TEN, TWELVE)
+    ]
+    # a file that tells nothing of GPUs does not say zero
+    assert values(rows, "gpu_count", "cpu_count", "memory_gb") == [(None, None, None)]
+
+
+def test_parsable_ends_each_line_with_a_bar(read, db):
+    rows = read([line + "|" for line in sacct(job(), job("8", JobName=""))])
+    assert values(rows, "name", "gpu_count") == [("train", 2), (None, 2)]
+    assert rejected(db) == []
+
+
+def test_without_a_header_26_fields_are_in_xdmods_order(read):
+    line = (
+        "4107166|4107167|ub|general|qos1|acct|grp|103|hanx|102|2026-03-01T09:00:00|2026-03-01T09:00:01|2026-03-01T10:00:00|"
+        "2026-03-01T12:00:00|02:00:00|0:0|CANCELLED by 102|3|36|36|48000Mn||cpu=36,node=3|3-00:00:00|k[1-3]|floors"
+    )
+    for end in ("", "|"):
+        rows = read([line + end])
+        assert values(rows, "node", "file_row", "cpu_count") == [("k1", 1, 12), ("k2", 1, 12), ("k3", 1, 12)]
+        assert set(values(rows, "job_id", "holding_id", "cluster", "user_name", "started_at", "ended_at", "name")) == {
+            ("4107166", "4107167@1772359200", "ub", "hanx", TEN, TWELVE, "floors")
+        }
+
+
+def test_columns_name_the_fields_of_a_file_without_header(read):
+    line = "5|2026-03-01T10:00:00|2026-03-01T12:00:00|4|prep"
+    for columns in (["JobID", "Start", "End", "NCPUS", "JobName%30"], "JobID,Start,End,NCPUS,JobName"):
+        rows = read([line + "|"], columns=columns)
+        assert values(rows, "job_id", "cpu_count", "name", "file_row") == [("5", 4, "prep", 1)]
+
+
+def test_quotes_line_ends_marks_blank_lines_and_bytes_are_no_matter(read, db):
+    lines = sacct(job(JobName='say "hi'), job("8", JobName='"'), job("9", JobName="é"))
+    lines.insert(2, "")
+    for encoding in ("utf-8-sig", "utf-8", "latin-1"):
+        rows = read(lines, newline="\r\n", encoding=encoding)
+        assert values(rows, "file_row", "name") == [(1, 'say "hi'), (3, '"'), (4, "é")]
+    assert rejected(db) == []
+
+
+def test_a_compressed_file_with_a_pattern_for_a_name(db, tmp_path):
+    file = tmp_path / "sacct[1]*.txt.gz"
+    file.write_bytes(gzip.compress("\n".join(sacct(job())).encode()))
+    assert values(holdings(db, file), "job_id") == ["7"]
+
+
+def test_a_header_alone_is_a_day_without_jobs(read, db):
+    assert read(sacct(job())[:1]) == []
+    assert rejected(db) == []
+
+
+# --- jobs and steps
+
+
+def test_steps_hold_nothing_of_their_own(read, db):
+    tasks = [job("9_1", JobIDRaw="9"), job("9_1.batch", JobIDRaw="9.batch"), job("20+1", JobIDRaw="21"), job("20+1.0")]
+    rows = read(sacct(job(), job("7.batch"), job("7.extern"), job("7.0"), *tasks))
+    assert values(rows, "job_id", "holding_id", "cpu_count") == [
+        ("7", "7@1772359200", 8),
+        ("9_1", "9@1772359200", 8),
+        ("20+1", "21@1772359200", 8),
+    ]
+    assert rejected(db) == []
+    assert db.execute("select file_row from skipped order by 1").fetchall() == [(2,), (3,), (4,), (6,), (8,)]
+
+
+def test_a_step_without_its_job_is_rejected(read, db):
+    read(sacct(job(Cluster="a"), job("7.0", Cluster="b"), job("6.batch", Cluster="a")))
+    reason = "is a step whose job is not in the file; the job's own record tells what was held"
+    assert rejected(db) == [(2, "JobID", "7.0", reason), (3, "JobID", "6.batch", reason)]
+
+
+def test_pending_jobs_are_held_by_nobody(read):
+    pending = dict(State="PENDING", Start="Unknown", End="Unknown", NodeList="None assigned", AllocTRES="")
+    rows = read(sacct(job("50_9", JobIDRaw="50"), job("50_[10-12]", JobIDRaw="50", **pending)))
+    assert values(
+        rows, "holding_id", "job_id", "attempt", "outcome", "submitted_at", "started_at", "ended_at", "node"
+    ) == [
+        ("50@1772359200", "50_9", 1, "succeeded", NINE, TEN, TWELVE, "n1"),
+        ("50", "50_[10-12]", 1, "pending", NINE, None, None, None),
+    ]
+    assert rows[1]["gpu_count"] == 2, "what it asks for"
+
+
+def test_a_job_cancelled_before_it_started_holds_nothing(read):
+    never = dict(State="CANCELLED by 17", NodeList="None assigned", Elapsed="00:00:00")
+    rows = read(sacct(job("1", Start="None", **never), job("2", Start=JOB["End"], **never)))
+    # older versions of Slurm give it a start that is its end
+    assert values(rows, "started_at", "ended_at", "node", "outcome") == [
+        (None, TWELVE, None, "cancelled"),
+        (TWELVE, TWELVE, None, "cancelled"),
+    ]
+
+
+# --- attempts
+
+
+def test_a_requeued_job_has_an_attempt_per_start(read):
+    second = job(Start="2026-03-01T13:00:00", End="2026-03-01T14:00:00", Elapsed="01:00:00")
+    rows = read(sacct(second, job(State="PREEMPTED"), job("8")))
+    assert values(rows, "holding_id", "attempt", "outcome") == [
+        ("7@1772370000", 2, "succeeded"),
+        ("7@1772359200", 1, "preempted"),
+        ("8@1772359200", 1, "succeeded"),
+    ]
+    # the same id where the file has only one of them, and the number where Slurm tells it
+    assert values(read(sacct(second | {"Restarts": "3"})), "holding_id", "attempt") == [("7@1772370000", 4)]
+
+
+def test_the_later_record_of_one_attempt_counts(read, db):
+    running = job(State="RUNNING", End="Unknown", Elapsed="00:30:00")
+    rows = read(sacct(running, job("7.0"), job(), job(Start="2026-03-01T25:00:00")))
+    assert values(rows, "file_row", "outcome", "attempt") == [(3, "succeeded", 1)]
+    assert rejected(db) == [
+        (1, "JobID", "7", "is superseded by row 3, a later record of the same job and start"),
+        (4, "Start", "2026-03-01T25:00:00", "is not a time"),
+    ]
+
+
+def test_one_id_on_two_clusters_is_two_jobs(read, db):
+    rows = read(sacct(job(Cluster="a"), job(Cluster="b"), job()), cluster="c")
+    assert values(rows, "cluster", "attempt") == [("a", 1), ("b", 1), ("c", 1)]
+    assert rejected(db) == []
+
+
+# --- times
+
+
+def test_an_end_that_is_not_known(read):
+    rows = read(sacct(*[job(state, JobID=str(n), State=state, End="Unknown") for n, state in enumerate(
+        ("RUNNING", "SUSPENDED", "COMPLETING", "NODE_FAIL", "TELEPORTED")
+    )]))  # fmt: skip
+    assert values(rows, "ended_at") == [None, None, None, TWELVE, TWELVE]
+
+
+def test_elapsed_in_its_forms(read):
+    seconds = {
+        "7-20:39:39": 679179, "125:00:00": 450000, "02:03": 123, "00:01.500": 1.5, "1-00:00:00.25": 86400.25, "90": 90,
+    }  # fmt: skip
+    rows = read(["JobID|Start|Elapsed", *[f"{n}|2026-03-01T10:00:00|{text}" for n, text in enumerate(seconds)]])
+    assert [(row["ended_at"] - row["started_at"]).total_seconds() for row in rows] == list(seconds.values())
+
+
+def test_start_and_end_stand_where_elapsed_differs(read, db):
+    assert values(read(sacct(job(Elapsed="01:15:00"))), "ended_at") == [TWELVE]  # suspended for 45 minutes
+    assert rejected(db) == []
+
+
+def test_times_are_local_to_the_cluster(read):
+    rows = read(sacct(job(), job(Start="2026-07-01T10:00:00", End="2026-07-01T12:00:00")), timezone="Europe/Berlin")
+    assert values(rows, "holding_id", "submitted_at", "started_at", "ended_at") == [
+        ("7@1772355600", datetime(2026, 3, 1, 8), NINE, datetime(2026, 3, 1, 11)),
+        ("7@1782892800", datetime(2026, 3, 1, 8), datetime(2026, 7, 1, 8), datetime(2026, 7, 1, 10)),
+    ]
+    rows = read(sacct(job(Start="1772359200", End="2026-03-01T13:00:00+0100")), timezone="Asia/Tokyo")
+    assert values(rows, "started_at", "ended_at") == [(TEN, TWELVE)]
+
+
+def test_elapsed_decides_in_the_hour_that_comes_twice(read, db):
+    # 2026-10-25: at 03:00 CEST (01:00 UTC) clocks go back to 02:00
+    records = [
+        ("01:30:00", "02:10:00", "00:40:00", "23:30", "00:10"),
+        ("01:30:00", "02:10:00", "01:40:00", "23:30", "01:10"),
+        ("02:50:00", "02:10:00", "00:20:00", "00:50", "01:10"),
+        ("02:10:00", "02:50:00", "01:40:00", "00:10", "01:50"),
+        ("02:30:00", "04:00:00", "02:30:00", "00:30", "03:00"),
+        ("02:30:00", "04:00:00", "01:30:00", "01:30", "03:00"),
+    ]
+    day = "2026-10-25T"
+    jobs = [job(str(n), Start=day + one[0], End=day + one[1], Elapsed=one[2]) for n, one in enumerate(records)]
+    rows = read(sacct(*jobs), timezone="Europe/Berlin")
+    assert [tuple(f"{time:%H:%M}" for time in times) for times in values(rows, "started_at", "ended_at")] == [
+        one[3:] for one in records
+    ]
+    assert rejected(db) == []
+
+
+# --- what is held
+
+
+def test_gpus_of_alloctres(read):
+    gpus = {
+        "": 0,
+        "billing=8,cpu=8,mem=16G,node=1": 0,
+        "cpu=8,gres/gpu=4": 4,
+        "gres/gpu:a100=2,mem=16G": 2,
+        "cpu=8,gres/gpu=4,gres/gpu:a100=4": 4,
+        "gres/gpu:a100=2,gres/gpu:v100=3": 5,
+        "gres/gpu=5,gres/gpu:a100=2,gres/gpu:v100=3": 5,
+        "gres/gpu:tesla:2": 2,
+        "gres/gpu:1g.5gb=2": 2,
+        "gres/gpu:1080=3": 3,
+        "gres/gpumem=40G,gres/gpuutil=90": 0,
+        "gres/gpu=1,gres/gpumem=40G,gres/gpuutil=90,gres/shard=4": 1,
+    }
+    rows = read(sacct(*[job(str(n), AllocTRES=tres) for n, tres in enumerate(gpus)]))
+    assert dict(zip(gpus, values(rows, "gpu_count"), strict=True)) == gpus
+
+
+def test_gpus_of_allocgres_where_alloctres_has_none(read):
+    gpus = {
+        "": 0, "gpu:2": 2, "gpu": 1, "gpu:a100": 1, "gpu:a100:2": 2, "gpu:p100:2(IDX:0-1)": 2, "craynetwork:1,gpu:1": 1,
+        "gpu:a100:2(S:0,1),gpu:v100:1(S:0)": 3, "7696487:2": 2,
+    }  # fmt: skip
+    jobs = [job(str(n), NNodes="4", AllocTRES="cpu=8", AllocGRES=gres, ReqGRES=gres) for n, gres in enumerate(gpus)]
+    assert dict(zip(gpus, values(read(sacct(*jobs)), "gpu_count"), strict=True)) == gpus
+
+
+def test_what_was_asked_for_counts_only_where_no_allocation_is_told(read):
+    asked = {"Start": JOB["Start"], "End": JOB["End"], "NNodes": "2", "NodeList": "n[1-2]"}
+    tres, gres = {"ReqTRES": "cpu=8,gres/gpu=6", "ReqGRES": "gpu:4"}, {"ReqTRES": "cpu=8", "ReqGRES": "gpu:4"}
+    rows = read(sacct({"JobID": "1"} | asked | tres, {"JobID": "2"} | asked | gres, {"JobID": "3"} | asked))
+    # ReqTRES is of the job, ReqGRES of each node
+    assert values(rows, "job_id", "gpu_count") == [("1", 3), ("1", 3), ("2", 4), ("2", 4), ("3", 0), ("3", 0)]
+    assert values(read(sacct(job(AllocTRES="", ReqGRES="gpu:4"))), "gpu_count") == [0]
+
+
+def test_cpus(read):
+    given = [dict(AllocCPUS="12", NCPUS="10"), dict(NCPUS="10"), dict(NCPUS=""), dict(NCPUS="2K")]
+    rows = read(sacct(*[job(str(n), **one) for n, one in enumerate(given)]))
+    assert values(rows, "cpu_count") == [12, 10, 8, 2048]
+
+
+def test_memory_is_in_gb_of_1024_mb(read):
+    alloctres = {"48000M": "46.875", "125G": "125", "1.50T": "1536", "512K": "0.000488", "2048": "2"}
+    reqmem = {"3000Mc": "23.4375", "48000Mn": "93.75", "4G": "4", "?": None}  # 8 CPUs, 2 nodes
+    rows = read(sacct(
+        *[job(memory, JobID=str(n), AllocTRES=f"cpu=8,mem={memory}") for n, memory in enumerate(alloctres)],
+        *[job(memory, JobID=str(9 + n), AllocTRES="", NNodes="2", ReqMem=memory) for n, memory in enumerate(reqmem)],
+    ))  # fmt: skip
+    wanted = [memory and Decimal(memory) for memory in (alloctres | reqmem).values()]
+    assert values(rows, "memory_gb") == wanted
+
+
+# --- nodes
+
+
+def test_node_lists(read, db):
+    lists = {
+        "n1": "n1",
+        "a1,b2": "a1 b2",
+        "d07n07s02,d09n04s[01-02],d13n[03,07-08,16]": "d07n07s02 d09n04s01 d09n04s02 d13n03 d13n07 d13n08 d13n16",
+        "r[1-2]n[01-03]": "r1n01 r1n02 r1n03 r2n01 r2n02 r2n03",
+        "r[1-2]n[1,3]-ib": "r1n1-ib r1n3-ib r2n1-ib r2n3-ib",
+        "n[8-11]": "n8 n9 n10 n11",
+        "n[098-101]": "n098 n099 n100 n101",
+        "gpu-[1-2].site.org,login": "gpu-1.site.org gpu-2.site.org login",
+    }
+    read(sacct(*[job(str(n), NodeList=nodes) for n, nodes in enumerate(lists)]))
+    assert dict(db.execute("select nodelist, array_to_string(nodes, ' ') from sacct_hosts").fetchall()) == {
+        nodelist: nodes for nodelist, nodes in lists.items() if nodelist != "n1"
+    }
+
+
+def test_amounts_are_spread_in_whole_numbers_that_add_up(read):
+    rows = read(sacct(job(NNodes="3", NCPUS="32", AllocTRES="gres/gpu=4,mem=100G", NodeList="n[2-3],n1")))
+    assert values(rows, "holding_id", "node", "gpu_count", "cpu_count", "memory_gb") == [
+        ("7@1772359200", "n1", 1, 10, Decimal("33.333333")),
+        ("7@1772359200", "n2", 2, 11, Decimal("33.333334")),
+        ("7@1772359200", "n3", 1, 11, Decimal("33.333333")),
+    ]
+
+
+def test_gpus_without_cpus_and_jobs_without_nodes_stay(read):
+    empty = [job(str(n), NodeList=nodes) for n, nodes in enumerate(("None assigned", "", "(null)"))]
+    rows = read(sacct(job("9", NCPUS="0", NNodes="0", AllocTRES="gres/gpu=2", ReqMem="0n", NodeList="c-1,c-2"), *empty))
+    assert values(rows, "node", "gpu_count", "cpu_count", "memory_gb") == [
+        ("c-1", 1, 0, 0), ("c-2", 1, 0, 0), (None, 2, 8, 16), (None, 2, 8, 16), (None, 2, 8, 16),
+    ]  # fmt: skip
+
+
+# --- what is refused
+
+
+def test_bad_records_are_refused_with_row_column_and_value(read, db):
+    faults = [
+        ({"JobID": "train", "JobIDRaw": "1"}, "JobID", "train", "is not the id of a job"),
+        ({"JobID": "", "JobIDRaw": ""}, "JobID", None, "is not the id of a job"),
+        ({"Start": "yesterday"}, "Start", "yesterday", "is not a time"),
+        ({"Start": "infinity"}, "Start", "infinity", "is not a time"),
+        ({"End": "2026-02-30T10:00:00"}, "End", "2026-02-30T10:00:00", "is not a time"),
+        ({"Submit": "12"}, "Submit", "12", "is not a time"),
+        ({"End": "2026-03-01T09:59:59"}, "End", "2026-03-01T09:59:59", "ends before it starts"),
+        ({"Elapsed": "-00:00:05"}, "Elapsed", "-00:00:05", "is negative"),
+        ({"Elapsed": "INVALID"}, "Elapsed", "INVALID", "is not a duration"),
+        ({"End": "Unknown", "Elapsed": ""}, "End", None, "is not known, and Elapsed neither, though the job is over"),
+        ({"NNodes": "two"}, "NNodes", "two", "is not a count of nodes"),
+        ({"NCPUS": "-8"}, "NCPUS", "-8", "is not a count of CPUs"),
+        ({"NCPUS": "1.5"}, "NCPUS", "1.5", "is not a count of CPUs"),
+        ({"NCPUS": "9" * 30}, "NCPUS", "9" * 30, "is not a count of CPUs"),
+        ({"AllocTRES": "gres/gpu=-2"}, "AllocTRES", "gres/gpu=-2", "counts GPUs in a way that is not known"),
+        ({"AllocTRES": "gres/gpu:a100=x"}, "AllocTRES", "gres/gpu:a100=x", "counts GPUs in a way that is not known"),
+    ] + [
+        ({"NodeList": nodes}, "NodeList", nodes, "is not a list of nodes")
+        for nodes in ("n[1-", "n[3-1]", "n[1-99999999]", "r[1-999]n[1-999]", "n1,,n2", "n1 n2")
+    ]
+    rows = read(sacct(job("1"), *[job("2", **change) for change, *_ in faults], job("3")))
+    assert values(rows, "job_id") == ["1", "3"]
+    assert rejected(db) == [(row, *fault[1:]) for row, fault in enumerate(faults, start=2)]
+
+
+def test_a_bar_in_a_name_is_refused_not_guessed(read, db):
+    rows = read(["JobID|JobName|Start|End", "7|a|b|2026-03-01T10:00:00|", "8|a||", "a line break in a name"])
+    assert values(rows, "job_id") == ["8"]
+    assert [row[:3] for row in rejected(db)] == [
+        (1, "", "7|a|b|2026-03-01T10:00:00|"),
+        (3, "", "a line break in a name"),
+    ]
+    assert rejected(db)[0][3].startswith("has 5 fields where 4 are expected")
+    # nor does it decide the layout where it comes first
+    line = "1|1" + "|" * 10 + "|2026-03-01T10:00:00" * 2 + "|" * 12
+    assert values(read([line + "a|b", line + "a", "2" + line[1:]]), "file_row") == [2, 3]
+
+
+def test_every_record_is_loaded_refused_or_skipped(read, db):
+    lines = sacct(job("1", NodeList="n[1-2]"), job("1.0"), job("2.0"), job("3"), job("3"), job("4", Start="x"))
+    loaded = {row["file_row"] for row in read([*lines, lines[0], "junk", lines[1]])}
+    refused = [row[0] for row in rejected(db)]
+    skipped = [row[0] for row in db.execute("select file_row from skipped").fetchall()]
+    assert sorted([*loaded, *refused, *skipped]) == list(range(1, 10))
+    # and the next file starts afresh
+    assert values(read(sacct(job("8"))), "job_id") == ["8"]
+    assert rejected(db) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("", {}, "today.txt is empty"),
+        ("\n  \n", {}, "today.txt is empty"),
+        (
+            "JobID,Start,End\n1,2026-03-01T10:00:00,2026-03-01T11:00:00\n",
+            {},
+            "today.txt has no header with.*--parsable2",
+        ),
+        ("1|2026-03-01T10:00:00|2026-03-01T11:00:00\n", {}, "today.txt has no header.* 3 fields a line.*columns"),
+        ("1|2\n", {"columns": ["JobID", "Start", "End"]}, "today.txt has 2 fields a line, but 3 columns are named"),
+        ("JobID|State|End\n1|COMPLETED|2026-03-01T11:00:00\n", {}, "today.txt has no field Start"),
+        ("JobID|State|Start\n1|COMPLETED|2026-03-01T11:00:00\n", {}, "today.txt has no field End or Elapsed"),
+        ("JobID|Start|End\n", {"timezone": "Mars/Olympus"}, "timezone 'Mars/Olympus' is unknown"),
+    ],
+)
+def test_files_that_make_no_sense_say_what_to_do(db, tmp_path, content, options, message):
+    (tmp_path / "today.txt").write_text(content)
+    with pytest.raises(TollbookError, match=message):
+        slurm_sacct.project(db, tmp_path / "today.txt", options)
+
+
+def test_a_file_that_is_cut_off_is_refused(db, tmp_path):
+    whole = gzip.compress("\n".join(sacct(*[job(str(n)) for n in range(500)])).encode())
+    (tmp_path / "today.txt.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TollbookError, match="today.txt.gz cannot be read"):
+        slurm_sacct.project(db, tmp_path / "today.txt.gz", {})
+
+
+# --- the real files
+
+
+def test_pozidriv_has_every_job_and_cpu_hour(db, shared_data):
+    db.execute(f"create table jobs as {slurm_sacct.project(db, shared_data / 'slurm_sacct' / 'pozidriv.log', {})}")
+    hours = "round(sum(cpu_count * epoch(ended_at - started_at)) / 3600, 6) as cpu_hours"
+    assert rejected(db) == []
+    assert db.execute(
+        f"select count(distinct file_row), count(distinct holding_id), {hours}, sum(gpu_count), min(submitted_at),"
+        " max(ended_at), count(distinct account), count(distinct user_name) from jobs"
+    ).fetchall() == [
+        (11704, 11704, 71984.276389, 0, datetime(2016, 12, 21, 21, 43, 34), datetime(2017, 1, 1, 23, 51, 25), 7, 18)
+    ]
+    assert db.execute(
+        f"select outcome, count(distinct job_id), {hours} from jobs group by 1 order by 1"
+    ).fetchall() == [
+        ("cancelled", 468, 5342.55),
+        ("failed", 1007, 416.181111),
+        ("preempted", 86, 156.735556),
+        ("succeeded", 10134, 57076.246389),
+        ("timed_out", 9, 8992.563333),
+    ]
+    by_account = f"select account, count(distinct job_id), {hours} from jobs group by 1 order by cpu_hours desc limit 5"
+    assert db.execute(by_account).fetchall() == [
+        ("calla", 6787, 26233.152222),
+        ("taifl", 4722, 25358.411944),
+        ("caste", 47, 11206.745),
+        ("balsh", 128, 6016.887778),
+        ("savwa", 1, 2013.966667),
+    ]
+
+
+def test_accounting_logs_have_every_node(db, shared_data):
+    select = slurm_sacct.project(db, shared_data / "slurm_sacct" / "accounting-logs.log", {})
+    assert db.execute(
+        "select job_id, state, count(distinct node), sum(cpu_count), sum(gpu_count), sum(memory_gb),"
+        f" any_value(epoch(ended_at - started_at)) from ({select}) group by all order by job_id"
+    ).fetchall() == [
+        ("4103947", "TIMEOUT", 32, 256, 0, Decimal("2.929688"), 259200),  # mem=3000M is 2.9296875 GB
+        ("4107166", "CANCELLED by 102216", 3, 36, 0, Decimal("46.875"), 252184),
+        ("4107219", "COMPLETED", 4, 48, 0, Decimal("140.625"), 50449),
+        ("5692623", "COMPLETED", 2, 0, 2, 0, 0),
+    ]
+    assert rejected(db) == []
+
+
+def test_gpus_are_counted_as_xdmod_counts_them(read, shared_data):
+    pairs = json.loads((shared_data / "slurm_sacct" / "alloc-tres-gpu-count.json").read_text())
+    assert len(pairs) == 9
+    rows = read(sacct(*[job(str(n), AllocTRES=tres) for n, (tres, _) in enumerate(pairs)]))
+    assert values(rows, "gpu_count") == [gpus for _, gpus in pairs]

@@ -1,0 +1,214 @@
+"""The build: incremental equals rebuild, known answers through the loaders, errors that leave what is published."""
+
+import random
+from decimal import Decimal
+
+import pytest
+from tollbook import pipeline
+from tollbook.errors import ConfigError
+
+SETTINGS = """
+currency: USD
+sources:
+  - {name: bill, format: focus, path: landing/bill/*.csv}
+  - {name: fleet, table: capacity, path: landing/fleet/*.csv}
+  - {name: pods, table: holdings, path: landing/pods/*.csv}
+  - {name: gateway, table: requests, path: landing/gateway/*.csv}
+"""
+BILL = (
+    "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,"
+    "ServiceCategory,ResourceId,SkuPriceDetails,Tags,ProviderName\n"
+)
+FLEET = "node,cluster,pool,gpu_model,gpu_count,started_at,ended_at\n"
+PODS = "holding_id,cluster,node,gpu_count,gpu_share,started_at,ended_at,labels,model\n"
+REQUESTS = "requested_at,provider,model,team,input_tokens,output_tokens\n"
+MARTS = [
+    "finance.fct_charges",
+    "finance.fct_chargeback_days",
+    "finance.fct_chargeback",
+    "engineering.fct_gpu_hours",
+    "engineering.fct_gpu_days",
+    "engineering.fct_job_costs",
+    "product.fct_token_costs",
+    "quality.fct_reconciliation",
+    "quality.fct_bridge",
+    "quality.fct_tag_coverage",
+]
+
+
+def quiet(_):
+    """Say nothing."""
+
+
+def charge(cost, start, end, resource="", details="", tags="", category="Usage", service="Compute", currency="USD"):
+    tags = tags.replace('"', '""')
+    details = details.replace('"', '""')
+    return f'{cost},{cost},{currency},2026-09-01,2026-10-01,{start},{end},{category},{service},{resource},"{details}","{tags}",Nimbus\n'
+
+
+def night(workspace, **options):
+    pipeline.load(workspace, tell=quiet)
+    pipeline.build(workspace, tell=quiet, **options)
+
+
+def snapshot(workspace, ask):
+    """Every mart's rows, in an order that does not depend on how they were stored."""
+    return {mart: ask(workspace, f"select * from {mart} order by all") for mart in MARTS}
+
+
+def test_ka_5_a_thousand_gpus_for_one_minute(workspace, ask):
+    ws = workspace(
+        SETTINGS,
+        {
+            "landing/fleet/a.csv": FLEET + "big,k,p,H100,1000,2026-09-01 00:00,2026-09-01 01:00\n",
+            "landing/pods/a.csv": PODS + 'wide,k,big,1000,1,2026-09-01 00:10,2026-09-01 00:11,"",\n',
+            "landing/bill/a.csv": BILL + charge("600", "2026-09-01T00:00:00Z", "2026-09-01T01:00:00Z", "big"),
+        },
+    )
+    night(ws)
+    ((hours, cost),) = ask(ws, "select gpu_hours, allocated_cost from engineering.fct_job_costs")
+    assert hours == pytest.approx(1000 / 60, abs=1e-9)
+    assert cost == Decimal(10)  # 600 × 1 minute of 60
+    assert ask(ws, "select bucket, charged_cost::int from finance.fct_chargeback order by 1") == [("idle", 590), ("unowned", 10)]
+
+
+def test_ka_4_four_tenants_of_a_quarter_make_one_gpu_hour(workspace, ask):
+    pods = [f"p{n},k,n1,1,0.25,2026-09-01 00:00,2026-09-01 01:00,\"{{\"\"team\"\":\"\"t{n}\"\"}}\",\n" for n in range(4)]
+    ws = workspace(
+        SETTINGS,
+        {
+            "landing/fleet/a.csv": FLEET + "n1,k,p,A10,1,2026-09-01 00:00,2026-09-01 01:00\n",
+            "landing/pods/a.csv": PODS + "".join(pods),
+            "landing/bill/a.csv": BILL + charge("0.10", "2026-09-01T00:00:00Z", "2026-09-01T01:00:00Z", "n1"),
+        },
+    )
+    night(ws)
+    assert ask(ws, "select layer, sum(gpu_hours), sum(allocated_cost) from engineering.fct_gpu_hours group by 1") == [
+        ("held", 1.0, Decimal("0.10"))
+    ]
+    assert ask(ws, "select team, charged_cost from finance.fct_chargeback order by 1") == [
+        (f"t{n}", Decimal("0.025")) for n in range(4)
+    ]
+
+
+def test_ka_2_holders_beyond_the_capacity_are_scaled_and_idle_is_never_negative(workspace, ask):
+    ws = workspace(
+        SETTINGS,
+        {
+            "landing/fleet/a.csv": FLEET + "n1,k,p,A10,8,2026-09-01 00:00,2026-09-01 01:00\n",
+            "landing/pods/a.csv": PODS
+            + 'a,k,n1,6,1,2026-09-01 00:00,2026-09-01 01:00,"",\nb,k,n1,5,1,2026-09-01 00:00,2026-09-01 01:00,"",\n',
+            "landing/bill/a.csv": BILL + charge("11", "2026-09-01T00:00:00Z", "2026-09-01T01:00:00Z", "n1"),
+        },
+    )
+    night(ws)
+    held = ask(ws, "select holding_id, allocated_cost::int, held_gpu_hours from engineering.fct_gpu_hours order by 1")
+    assert held == [("a", 6, 6.0), ("b", 5, 5.0)]
+    assert ask(ws, "select sum(gpu_hours) from engineering.fct_gpu_hours") == [(pytest.approx(8),)]
+
+
+def test_a_node_without_telemetry_stays_whole_under_its_tags(workspace, ask):
+    ws = workspace(
+        SETTINGS,
+        {
+            "landing/bill/a.csv": BILL
+            + charge("24", "2026-09-01T00:00:00Z", "2026-09-02T00:00:00Z", "silent", tags='{"TEAM":"search"}')
+            + charge("1", "2026-09-01T00:00:00Z", "2026-09-02T00:00:00Z", "nobody")
+        },
+    )
+    night(ws)
+    assert ask(ws, "select team, bucket, charged_cost::int from finance.fct_chargeback order by 1") == [
+        ("search", "allocated", 24),
+        ("unowned", "unowned", 1),
+    ]
+
+
+def test_a_silent_cluster_is_unknown_and_under_its_owner_never_idle(workspace, ask):
+    ws = workspace(
+        SETTINGS,
+        {
+            "landing/fleet/a.csv": FLEET + "n1,k,p,A10,1,2026-09-01 00:00,2026-09-01 02:00\n",
+            "landing/bill/a.csv": BILL
+            + charge("2", "2026-09-01T00:00:00Z", "2026-09-01T02:00:00Z", "n1", tags='{"team":"search"}'),
+        },
+    )
+    night(ws)
+    assert ask(ws, "select distinct layer from engineering.fct_gpu_hours") == [("unknown",)]
+    assert ask(ws, "select team, component, charged_cost::int from finance.fct_chargeback") == [("search", "gpu_unknown", 2)]
+
+
+def test_a_vendor_bill_is_split_over_its_users_by_list_price(workspace, ask):
+    ws = workspace(
+        SETTINGS,
+        {
+            "landing/bill/a.csv": BILL
+            + charge("9", "2026-09-01T00:00:00Z", "2026-09-02T00:00:00Z", details='{"ModelId":"m"}', service="AI"),
+            "landing/gateway/a.csv": REQUESTS
+            + "2026-09-01 05:00,nimbus,m,a,1000,0\n2026-09-01 06:00,nimbus,m,b,0,100\n2026-09-01 07:00,nimbus,other,b,10,10\n",
+            "config/prices.csv": "provider,model,token_kind,price_per_million,currency,valid_from,valid_to\n"
+            "Nimbus,m,input,1,USD,,\nNimbus,m,output,5,USD,,\n",
+        },
+    )
+    night(ws)
+    # 1000 × 1 : 100 × 5 = 2 : 1 of 9.00
+    assert ask(ws, "select team, model, vendor_cost, basis from product.fct_token_costs order by 1, 2") == [
+        ("a", "m", Decimal(6), "billed"),
+        ("b", "m", Decimal(3), "billed"),
+        ("b", "other", None, "unpriced"),
+    ]
+    assert ask(ws, "select team, component, charged_cost::int from finance.fct_chargeback order by 1") == [
+        ("a", "tokens_vendor", 6),
+        ("b", "tokens_vendor", 3),
+    ]
+
+
+def test_a_currency_without_a_rate_stops_the_build_and_a_rate_mends_it(workspace, ask):
+    ws = workspace(
+        SETTINGS,
+        {"landing/bill/a.csv": BILL + charge("10", "2026-09-01T00:00:00Z", "2026-09-02T00:00:00Z", currency="EUR")},
+    )
+    pipeline.load(ws, tell=quiet)
+    with pytest.raises(ConfigError, match="no exchange rate to USD for EUR: 1 lines of bill, 10.00 EUR billed"):
+        pipeline.build(ws, tell=quiet)
+    (ws.config).mkdir(exist_ok=True)
+    (ws.config / "exchange_rates.csv").write_text("from_currency,to_currency,rate,valid_from,valid_to\nEUR,USD,1.1,2026-09-01,2026-10-01\n")
+    pipeline.build(ws, tell=quiet)
+    assert ask(ws, "select reporting_effective_cost, currency_code from finance.fct_charges") == [(Decimal(11), "USD")]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_incremental_equals_rebuild(workspace, ask, seed):
+    """Deliveries drawn at random, replaced at random, built night by night: the same marts as one build from nothing."""
+    draw = random.Random(seed)
+    ws = workspace(SETTINGS, {"config/required_tags.csv": "tag,valid_from,valid_to\nteam,,\n"})
+    for folder in ("bill", "fleet", "pods", "gateway"):
+        (ws.root / "landing" / folder).mkdir(parents=True)
+    for _ in range(4):
+        for _ in range(3):
+            _deliver(ws, draw)
+        night(ws)
+    incremental = snapshot(ws, ask)
+    pipeline.build(ws, full_refresh=True, tell=quiet)
+    rebuilt = snapshot(ws, ask)
+    assert all(rebuilt[mart] for mart in ("finance.fct_charges", "engineering.fct_gpu_hours"))
+    for mart in MARTS:
+        assert incremental[mart] == rebuilt[mart], mart
+
+
+def _deliver(ws, draw):
+    """One file of a random source, new or in place of an older one; some nodes and days never appear."""
+    day = draw.randint(1, 4)
+    node = f"n{draw.randint(1, 2)}"
+    start, end = f"2026-09-0{day}T{draw.randint(0, 11):02}:30:00Z", f"2026-09-0{day + draw.randint(0, 2)}T{draw.randint(12, 23)}:10:00Z"
+    kind = draw.choice(["bill", "fleet", "pods", "gateway"])
+    content = {
+        "bill": lambda: BILL
+        + charge(f"{draw.randint(1, 999999)}e-5", start, end, node, tags=draw.choice(["", '{"Team":"x"}']))
+        + charge("0.333333333333333", start, end, "", details=draw.choice(["", '{"ModelId":"m"}'])),
+        "fleet": lambda: FLEET + f"{node},k,p,A10,{draw.randint(1, 3)},2026-09-01 00:00,{draw.choice(['', end])}\n",
+        "pods": lambda: PODS
+        + f"pod{draw.randint(1, 3)},k,{draw.choice([node, ''])},1,0.3,{start},{draw.choice([end, end, ''])},"
+        f'"{{""team"":""{draw.choice("xyz")}""}}",{draw.choice(["", "m"])}\n',
+        "gateway": lambda: REQUESTS + f"{start},{draw.choice(['Nimbus', ''])},m,x,{draw.randint(1, 99)},3\n",
+    }[kind]()
+    (ws.root / "landing" / kind / f"{draw.randint(1, 3)}.csv").write_text(content)
