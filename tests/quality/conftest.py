@@ -111,7 +111,7 @@ def deliver(warehouse):
             "source_name": source, "table_name": table, "partition_key": f"{source}/{day}.csv",
             "delivery_id": delivery_id, "file_names": [f"landing/{source}/{day}.csv"],
             "delivered_at": f"{day} 23:00:00", "loaded_at": f"{day} 23:30:00", "is_current": True,
-            "rows_delivered": rows, "rows_loaded": rows - quarantined, "rows_quarantined": quarantined,
+            "rows_delivered": rows, "rows_loaded": rows and rows - quarantined, "rows_quarantined": quarantined,
             "status": "loaded", "error": None, "columns": list(columns),
         } | changes  # fmt: skip
         names = ", ".join(delivery)

@@ -48,7 +48,7 @@ def test_a_source_that_never_delivered_warns_and_is_an_error_where_required(chec
 
 def test_a_failed_delivery_is_named_with_its_reason_until_it_is_withdrawn(check, deliver, find):
     failed = {"status": "failed", "is_current": False, "error": "2026-11-04.csv: truncated"}
-    deliver("bill", "d0", "2026-11-04", None, rows_loaded=None, rows_quarantined=None, **failed)
+    deliver("bill", "d0", "2026-11-04", None, quarantined=None, **failed)
     results = check(["bill"])
     assert "truncated" in find(results, "arrived", "bill").message
     assert find(results, "failed_deliveries", "bill").status == "warn"
@@ -58,7 +58,7 @@ def test_a_failed_delivery_is_named_with_its_reason_until_it_is_withdrawn(check,
 
 
 def test_a_partition_that_was_mended_has_not_failed(check, deliver, find):
-    deliver("bill", "d0", "2026-11-04", None, rows_loaded=None, rows_quarantined=None, status="failed", is_current=False)
+    deliver("bill", "d0", "2026-11-04", None, quarantined=None, status="failed", is_current=False)
     deliver("bill", "d1", "2026-11-04", 2, loaded_at="2026-11-05 01:00:00")
     assert find(check(["bill"]), "failed_deliveries", "bill").status == "pass"
 

@@ -339,7 +339,7 @@ def _label(name: str, longest: int | None = None) -> str:
     """A name as plotly shall draw it: shortened, and with nothing in it that plotly takes for a tag."""
     if longest and len(name) > longest:
         name = name[: longest - 1] + "…"
-    return name
+    return escape(name)
 
 
 def _count(places: dict, kind: str) -> str:
