@@ -98,16 +98,17 @@ def test_row_volume_needs_three_earlier_deliveries(check, deliver, find):
     assert "not enough history" in result.message
 
 
-@pytest.mark.parametrize(("rows", "status"), [(49, "warn"), (50, "pass"), (200, "pass"), (201, "warn")])
-def test_row_volume_is_held_against_the_four_deliveries_before(check, deliver, find, rows, status):
-    for number, (day, size) in enumerate(
-        [("2026-10-30", 1), ("2026-10-31", 90), ("2026-11-01", 100), ("2026-11-02", 100), ("2026-11-03", 500)]
-    ):
-        deliver("gateway", f"g{number}", day, size, table="requests")
-    deliver("gateway", "g9", "2026-11-04", rows, table="requests")
-    result = find(check(["gateway"]), "row_volume", "gateway")
-    assert (result.status, result.observed, result.rows_seen) == (status, rows / 100, 4)
-    assert "2026-11-04.csv" in result.message
+def test_row_volume_is_held_against_the_four_deliveries_before(check, deliver, find):
+    sizes = {"half_less": (49, "warn"), "half": (50, "pass"), "double": (200, "pass"), "double_more": (201, "warn")}
+    history = {"2026-10-30": 1, "2026-10-31": 90, "2026-11-01": 100, "2026-11-02": 100, "2026-11-03": 500}
+    for source, (rows, _) in sizes.items():
+        for day, size in (history | {"2026-11-04": rows}).items():
+            deliver(source, f"{source} {day}", day, size, table="requests")
+    results = check(list(sizes))
+    for source, (rows, status) in sizes.items():
+        result = find(results, "row_volume", source)
+        assert (result.status, result.observed, result.rows_seen) == (status, rows / 100, 4)
+        assert f"{source}/2026-11-04.csv has {rows} rows" in result.message
 
 
 def test_row_volume_is_held_against_the_same_weekday_where_there_are_weeks_enough(check, deliver, find):
@@ -131,7 +132,7 @@ def test_limits_of_a_source_hold_for_it_alone(check, deliver, find):
     """
     results = check(["bill", "gateway", "slurm"], gates)
     found = {source: find(results, "quarantine_ratio", source) for source in ("bill", "gateway", "slurm")}
-    assert {source: one.status for source, one in found.items()} == {"bill": "error", "gateway": "warn", "slurm": "error"}
+    assert {name: one.status for name, one in found.items()} == {"bill": "error", "gateway": "warn", "slurm": "error"}
     assert found["gateway"].threshold.startswith("warn above 0; error above 0.5")
     assert {one.observed for one in found.values()} == {0.2}
 
@@ -204,5 +205,8 @@ def test_results_are_kept_once_per_run_and_edge(check, deliver, warehouse):
     save(warehouse, "run1", results)
     save(warehouse, "run1", results)
     save(warehouse, "run2", results[:1])
-    kept = "select run_id, count(*), count(distinct check_id), bool_and(checked_at is not null) from meta.check_results group by 1"
-    assert warehouse.execute(f"{kept} order by 1").fetchall() == [("run1", 8, 8, True), ("run2", 1, 1, True)]
+    kept = warehouse.execute(
+        "select run_id, count(*), count(distinct check_id), bool_and(checked_at is not null) from meta.check_results"
+        " group by run_id order by run_id"
+    ).fetchall()
+    assert kept == [("run1", 8, 8, True), ("run2", 1, 1, True)]

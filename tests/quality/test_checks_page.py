@@ -38,7 +38,8 @@ def test_the_page_says_what_each_check_saw_and_needs_no_network(warehouse, docs,
     write_checks_page(results, target, docs)
     page = target.read_text()
     assert "1 stop the publish" in page and "1 warn" in page
-    assert page.index("reconciliation_delta") < page.index("reconciliation_rows")
+    assert page.index("What did not pass") < page.index("reconciliation_delta") < page.index("What arrived")
+    assert page.count("0.01 USD") == 2
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//|<script|@import|url\(""", page)
     links = re.findall(r'href="([^"]+)"', page)
     assert len(links) == 2

@@ -32,24 +32,25 @@ def test_marts_that_add_up_pass_with_rows_seen(check, warehouse):
     assert {one.edge for one in results} == {"departure"}
 
 
-#: What is done to good marts, and the one check that must then not pass: id, subject, status, rows seen, part of the message.
+#: What is done to good marts, and the one check that must then not pass: id, subject, status, rows seen, and part of
+#: its message.
 BROKEN = {
     "a reconciliation off by the last digit": (
         f"update quality.fct_reconciliation set cost_delta = '-{TINY}'",
         ("reconciliation_delta", "bill", "error", 5, f"-{TINY} USD"),
     ),
     "one period of many off": (
-        "insert into quality.fct_reconciliation select * replace (date '2026-10-01' as billing_period, 0.01 as cost_delta)"
-        " from quality.fct_reconciliation",
-        ("reconciliation_delta", "bill", "error", 10, "1 of 2 billing periods differ or compared no rows, first 2026-10"),
+        "insert into quality.fct_reconciliation by name select * replace"
+        " (date '2026-10-01' as billing_period, 0.01 as cost_delta) from quality.fct_reconciliation",
+        ("reconciliation_delta", "bill", "error", 10, "1 of 2 billing periods differ or compared no rows, first 2026"),
     ),
     "a reconciliation that could not be computed": (
         "update quality.fct_reconciliation set cost_delta = null",
         ("reconciliation_delta", "bill", "error", 5, "not computed"),
     ),
     "one period that compared nothing": (
-        "insert into quality.fct_reconciliation select * replace (date '2026-10-01' as billing_period, 0 as rows_compared)"
-        " from quality.fct_reconciliation",
+        "insert into quality.fct_reconciliation by name select * replace"
+        " (date '2026-10-01' as billing_period, 0 as rows_compared) from quality.fct_reconciliation",
         ("reconciliation_delta", "bill", "error", 5, "first 2026-10"),
     ),
     "a lost billing line": (
@@ -103,7 +104,7 @@ BROKEN = {
     ),
     "a cost missing without a word": (
         "insert into engineering.fct_job_costs values ('h2', 0.01, null, ' ')",
-        ("null_cost_without_reason", "engineering.fct_job_costs", "error", 2, "1 of 1 rows without a cost do not say why"),
+        ("null_cost_without_reason", "engineering.fct_job_costs", "error", 2, "1 of 1 rows without a cost do not say"),
     ),
     "a billing line that made no charge": (
         "insert into raw.billing_lines by name select 'bill' as source_name, 0 as effective_cost",
@@ -111,15 +112,15 @@ BROKEN = {
     ),
     "holdings without GPU hours": (
         "delete from engineering.fct_gpu_hours",
-        ("mart_rows", "engineering.fct_gpu_hours", "error", 0, "saw no rows where rows were expected: 0 rows for 1 holding"),
+        ("mart_rows", "engineering.fct_gpu_hours", "error", 0, "rows were expected: 0 rows for 1 holding"),
     ),
     "requests without token costs": (
         "delete from product.fct_token_costs",
-        ("mart_rows", "product.fct_token_costs", "error", 0, "saw no rows where rows were expected: 0 rows for 1 request"),
+        ("mart_rows", "product.fct_token_costs", "error", 0, "rows were expected: 0 rows for 1 request"),
     ),
     "a mart that was not built": (
         "drop table quality.fct_bridge",
-        ("bridge_remainder", "quality.fct_bridge", "error", 0, "quality.fct_bridge does not exist. Run `tollbook build`."),
+        ("bridge_remainder", "quality.fct_bridge", "error", 0, "does not exist. Run `tollbook build`."),
     ),
 }  # fmt: skip
 

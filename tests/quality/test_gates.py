@@ -42,7 +42,7 @@ def test_a_source_changes_the_general_gates_for_itself_only(gates_of):
     ("text", "said"),
     [
         ("tag_coverag: {warn_below: 1}", r"tag_coverag: unknown key; known here: .*tag_coverage"),
-        ("tag_coverage: {warn_above: 1}", r"tag_coverage\.warn_above: unknown key; known here: warn_below, error_below"),
+        ("tag_coverage: {warn_above: 1}", r"tag_coverage\.warn_above: unknown key; known here: warn_below"),
         ("sources: {bill: {row_volum: {}}}", r"sources\.bill\.row_volum: unknown key"),
         # conservation is the same for every source
         ("sources: {bill: {reconciliation_delta: {error_above: 1}}}", r"sources\.bill\.reconciliation_delta: unknown"),

@@ -63,9 +63,8 @@ create table quality.fct_tag_coverage (
 );
 create table quality.fct_deliveries (
     source_name varchar, table_name varchar, partition_key varchar, delivery_id varchar, version varchar,
-    file_names varchar[], bytes bigint, delivered_at timestamp, loaded_at timestamp, is_current boolean,
-    rows_delivered bigint, rows_loaded bigint, rows_quarantined bigint, status varchar, error varchar,
-    columns varchar[], notes varchar
+    file_names varchar, bytes bigint, delivered_at timestamp, loaded_at timestamp, is_current boolean,
+    rows_delivered bigint, rows_loaded bigint, rows_quarantined bigint, status varchar, error varchar, notes varchar
 );
 create table quality.fct_quarantine (
     source_name varchar, delivery_id varchar, file_name varchar, file_row bigint, column_name varchar, value varchar,
@@ -202,13 +201,13 @@ insert into quality.fct_tag_coverage values
 insert into quality.fct_deliveries by name
 select * replace (delivered_at::timestamp as delivered_at, loaded_at::timestamp as loaded_at)
 from (values
-    ('bill', 'billing_lines', 'landing/bill/a.csv', ['a.csv'], '2025-01-05 06:00', '2025-01-05 06:10', true, 7, 1,
+    ('bill', 'billing_lines', 'landing/bill/a.csv', 'a.csv', '2025-01-05 06:00', '2025-01-05 06:10', true, 7, 1,
      'loaded', null),
-    ('bill', 'billing_lines', 'landing/bill/b.csv', ['b.csv'], '2025-01-05 06:00', '2025-01-05 06:11', false, null,
+    ('bill', 'billing_lines', 'landing/bill/b.csv', 'b.csv', '2025-01-05 06:00', '2025-01-05 06:11', false, null,
      null, 'failed', 'b.csv: required column missing: BilledCost'),
-    ('bill', 'billing_lines', 'landing/bill/a.csv', ['a.csv'], '2025-01-04 06:00', '2025-01-04 06:10', false, null,
+    ('bill', 'billing_lines', 'landing/bill/a.csv', 'a.csv', '2025-01-04 06:00', '2025-01-04 06:10', false, null,
      null, 'failed', 'mended since'),
-    ('slurm', 'holdings', 'landing/slurm/s.txt', ['s.txt'], '2025-01-01 06:30', '2025-01-01 06:40', true, 900, 0,
+    ('slurm', 'holdings', 'landing/slurm/s.txt', 's.txt', '2025-01-01 06:30', '2025-01-01 06:40', true, 900, 0,
      'loaded', null)
 ) as rows (source_name, table_name, partition_key, file_names, delivered_at, loaded_at, is_current, rows_loaded,
     rows_quarantined, status, error);
@@ -217,7 +216,8 @@ insert into quality.fct_quarantine values
 insert into quality.fct_checks by name
 select *
 from (values
-    ('arrival_freshness', 'slurm', 'warn', 'warn', 1, 4.0, '<= 3', 'slurm: the newest delivery is 4 days old'),
+    ('freshness_days', 'bill', 'warn', 'pass', 1, 1.0, 'warn above 3', 'the newest day is 2025-01-04, 1 day ago'),
+    ('freshness_days', 'slurm', 'warn', 'warn', 1, 4.0, 'warn above 3', 'the newest day is 2025-01-01, 4 days ago'),
     ('reconciliation_delta', 'finance.fct_chargeback', 'error', 'pass', 18, 0.0, '0', ''),
     ('bridge_remainder', 'quality.fct_bridge', 'error', 'pass', 27, 0.0, '0', '')
 ) as checks (check_id, subject, severity, status, rows_seen, observed, threshold, message);

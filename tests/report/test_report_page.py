@@ -105,9 +105,7 @@ def test_the_browser_may_run_these_two_scripts_and_fetch_nothing(made):
     policy = next(a["content"] for _, a in made.elements if a.get("http-equiv") == "Content-Security-Policy")
     library = gzip.decompress(base64.b64decode(made.script("library"))).decode()
     own = [text for attributes, text in made.scripts if "type" not in attributes]
-    hashes = [
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (*own, library)
-    ]
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (*own, library)]
     assert len(own) == 1
     assert library == get_plotlyjs()
     assert policy == f"default-src 'none'; style-src 'unsafe-inline'; script-src {' '.join(hashes)}"
@@ -119,9 +117,7 @@ def test_plotly_is_there_once_and_packed(page_file):
 
 def test_an_injected_script_stays_a_name(made, page_file):
     assert EVIL not in page_file.read_text(encoding="utf-8")
-    assert all(
-        "alert(1)" not in script for attributes, script in made.scripts if attributes.get("type") != "application/json"
-    )
+    assert all("alert(1)" not in script for attributes, script in made.scripts if attributes.get("type") != "application/json")
     assert "<" not in made.script("figures")
     assert [EVIL, "", "", "1,000.00", "", "", "", "1,000.00"] in made.tables["Chargeback by team, 2025-01 (USD)"]
     # plotly reads tags in what it draws, so it gets entities
@@ -190,9 +186,7 @@ def test_the_flow_conserves_money(made):
     for source, target, value in zip(*(trace["link"][key] for key in ("source", "target", "value")), strict=True):
         out_of[names[source]] += value
         into[names[target]] += value
-    assert sum(out_of[bill] for bill in ("bill · Big Cloud", "models · Acme AI", "own_fleet")) == pytest.approx(
-        40730.37
-    )
+    assert sum(out_of[bill] for bill in ("bill · Big Cloud", "models · Acme AI", "own_fleet")) == pytest.approx(40730.37)
     assert into["research"] == pytest.approx(16600.25)
     assert into["idle"] == pytest.approx(8359.75)
     assert into["gpu"] == pytest.approx(32460.00)
@@ -207,8 +201,7 @@ def test_a_credit_is_named_where_it_cannot_be_drawn(report, change):
     """)
     made = report()
     assert (
-        "Not drawn, because a flow cannot be below zero: credits and corrections of together -12.50 USD. "
-        "The tables have them." in made.text
+        "Not drawn, because a flow cannot be below zero: credits and corrections of together -12.50 USD. The tables have them." in made.text
     )
     assert min(made.figures["flow"]["data"][0]["link"]["value"]) > 0
 
@@ -224,13 +217,21 @@ def test_gpu_hours_are_stacked_by_day_and_told_apart_without_colour(made):
 def test_what_is_stale_or_failed_is_shown(made):
     tables = made.tables
     sources = {row[0]: row for row in tables["What arrived, by source"]}
-    assert sources["bill"][2:] == ["2025-01-05 06:00 UTC", "0.0 d", "1", "7", "1", "fresh"]
-    assert sources["slurm"][2:4] == ["2025-01-01 06:30 UTC", "4.0 d"]
-    assert sources["slurm"][-1] == "slurm: the newest delivery is 4 days old"
-    # a delivery that loaded since is mended
-    assert tables["Deliveries that failed"][1:] == [
-        ["bill", "b.csv", "2025-01-05 06:11 UTC", "b.csv: required column missing: BilledCost"]
+    assert sources["bill"][2:] == [
+        "2025-01-05 06:00 UTC",
+        "0.0 d",
+        "1",
+        "7",
+        "1",
+        "the newest day is 2025-01-04, 1 day ago",
     ]
+    assert sources["slurm"][2:4] == ["2025-01-01 06:30 UTC", "4.0 d"]
+    assert sources["slurm"][-1] == "the newest day is 2025-01-01, 4 days ago"
+    assert tables["Checks that warn"][1:] == [
+        ["warn", "freshness_days", "slurm", "4", "warn above 3", "1", "the newest day is 2025-01-01, 4 days ago"]
+    ]
+    # a delivery that loaded since is mended
+    assert tables["Deliveries that failed"][1:] == [["bill", "b.csv", "2025-01-05 06:11 UTC", "b.csv: required column missing: BilledCost"]]
     assert tables["Rows in quarantine"][1:] == [["bill", "BilledCost", "is no number", "1", "a.csv, row 5", "12,oo"]]
 
 
@@ -311,8 +312,8 @@ def test_a_browser_draws_the_page_and_asks_the_network_for_nothing(page_file, tm
     log = tmp_path / "net.json"
     switches = (
         "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
-        f" disable-component-update disable-sync user-data-dir={tmp_path / 'profile'} virtual-time-budget=8000 log-net-log={log}"
-        " enable-logging=stderr dump-dom"
+        " disable-component-update disable-sync virtual-time-budget=8000 enable-logging=stderr dump-dom"
+        f" user-data-dir={tmp_path / 'profile'} log-net-log={log}"
     ).split()
     browser = subprocess.run(
         ["chromium", *(f"--{switch}" for switch in switches), page_file.as_uri()],

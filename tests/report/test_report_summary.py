@@ -119,6 +119,16 @@ def test_differences_of_opposite_sign_do_not_hide_each_other(printed, change):
     assert "effective = allocated + named buckets 18 1.00 USD DOES NOT TIE" in printed()
 
 
+def test_the_rows_of_a_source_count_once_whatever_its_periods(printed, change):
+    change("""
+        insert into quality.fct_reconciliation by name
+        select * replace ('2024-12-01'::date as billing_period)
+        from quality.fct_reconciliation
+        where source_name = 'bill'
+    """)
+    assert "rows delivered = loaded + quarantined 10 0 rows ties" in printed()
+
+
 def test_a_comparison_of_nothing_proves_nothing(printed, change):
     change("update quality.fct_bridge set rows_compared = 0")
     assert any("0 0.00 USD compared nothing: proves nothing" in line for line in printed())
@@ -127,13 +137,13 @@ def test_a_comparison_of_nothing_proves_nothing(printed, change):
 def test_warnings_of_the_checks_are_shown(printed):
     lines = printed()
     assert lines[0] == ("Tollbook: published with 1 warning; numbers of 2025-01-05 06:30 UTC, newest usage 2025-01-04")
-    assert "warn arrival_freshness slurm 4 <= 3 1 slurm: the newest delivery is 4 days old" in lines
-    assert "Of the newest run: 2 pass, 1 warn." in lines
+    assert "warn freshness_days slurm the newest day is 2025-01-01, 4 days ago" in lines
+    assert "Of the newest run: 3 pass, 1 warn." in lines
 
 
 def test_a_narrow_terminal_cuts_no_number(printed):
     assert "total 32,460.00 3,000.50 5,269.87 40,730.37" in printed(width=40)
-    assert any(line.endswith("limit 10\"'") or line.endswith('limit 10"') for line in printed(width=40))
+    assert any(line.endswith('desc limit 10"') for line in printed(width=40))
 
 
 def test_periods_get_columns_and_old_ones_share_one(printed, change):

@@ -29,11 +29,12 @@ def write_checks_page(results: Sequence[CheckResult], target: Path, docs_dir: Pa
     page = environment.get_template("checks.html.j2").render(
         counts={status: sum(one.status == status for one in results) for status in _ORDER},
         checked_at=max((one.checked_at for one in results), default=None),
+        attention=sorted((one for one in results if one.status != "pass"), key=lambda one: _ORDER[one.status]),
         edges=[
             {
                 "title": _EDGES.get(edge, edge),
                 "link": _validation_page(docs_dir / edge, target.parent),
-                "results": sorted((one for one in results if one.edge == edge), key=lambda one: _ORDER[one.status]),
+                "results": [one for one in results if one.edge == edge],
             }
             for edge in edges
         ],

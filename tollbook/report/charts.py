@@ -98,8 +98,7 @@ def flow(db: duckdb.DuckDBPyConnection, of: Money) -> Chart:
                 "value": [float(cost) for cost in sums.values()],
                 "color": [f"var(--{colour})" for colour, _ in links.values()],
                 "customdata": [
-                    f"{_label(labels[a])} → {_label(labels[b])}<br>{amount(cost)} {of.currency}"
-                    for (a, b), cost in sums.items()
+                    f"{_label(labels[a])} → {_label(labels[b])}<br>{amount(cost)} {of.currency}" for (a, b), cost in sums.items()
                 ],
                 "hovertemplate": "%{customdata}<extra></extra>",
             },
@@ -127,8 +126,7 @@ def flow(db: duckdb.DuckDBPyConnection, of: Money) -> Chart:
         notes.append("Flows of less than a cent are not drawn.")
     largest = sorted(drawn, key=lambda row: -row["cost"])[:3]
     said = "; ".join(
-        f"{amount(row['cost'])} from {row['bill']} for {row['component'].replace('_', ' ')} to {row['team']}"
-        for row in largest
+        f"{amount(row['cost'])} from {row['bill']} for {row['component'].replace('_', ' ')} to {row['team']}" for row in largest
     )
     return Chart(
         "flow",
@@ -144,9 +142,7 @@ def gpu_hours(db: duckdb.DuckDBPyConnection) -> Chart:
     """GPU hours of each day, by what became of them."""
     rows = figures.rows(db, "gpu_hours_by_day")
     if not rows:
-        return Chart(
-            "gpu-hours", "GPU hours by day", "", empty="No GPU hours are published: no capacity or holdings are loaded."
-        )
+        return Chart("gpu-hours", "GPU hours by day", "", empty="No GPU hours are published: no capacity or holdings are loaded.")
     figure, said = go.Figure(), []
     for layer in [*LAYERS, *sorted({row["layer"] for row in rows} - LAYERS.keys())]:
         days = [row for row in rows if row["layer"] == layer]
@@ -259,15 +255,9 @@ def token_rates(db: duckdb.DuckDBPyConnection, currency: str | None) -> Chart:
         },
     )
     said = "; ".join(f"{row['model']} {rate(row['cost_per_million_tokens'])}" for row in reversed(known))
-    hatched = (
-        ("Hatched: partly or wholly estimated from the price book.",)
-        if any(row["estimated_tokens"] for row in known)
-        else ()
-    )
+    hatched = ("Hatched: partly or wholly estimated from the price book.",) if any(row["estimated_tokens"] for row in known) else ()
     unknown = [row["model"] for row in rows if row["cost_per_million_tokens"] is None]
-    return Chart(
-        "token-rates", title, f"Bars: {said} {currency} per million tokens.", figure, (*hatched, *_not_drawn(unknown))
-    )
+    return Chart("token-rates", title, f"Bars: {said} {currency} per million tokens.", figure, (*hatched, *_not_drawn(unknown)))
 
 
 def _bucket_colour(bucket: str) -> str:

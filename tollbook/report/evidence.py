@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import duckdb
 
 from tollbook.report import figures
-from tollbook.report.formats import UNKNOWN, amount, count, counted, exact, moment, month, ratio, text
+from tollbook.report.formats import UNKNOWN, amount, count, counted, exact, moment, month, observed, ratio, text
 from tollbook.report.tables import Column, Row, Table, in_currency
 
 ROWS_SHOWN = 60
@@ -42,7 +42,7 @@ def tag_coverage(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
             for row in rows
         ],
         "No tag coverage: config/required_tags.csv names no tag, or no bill is loaded.",
-        f"{UNKNOWN}: nothing that could carry the tag.",
+        f"Money without its sign, so that a credit hides nothing. {UNKNOWN}: nothing could carry the tag.",
     )
 
 
@@ -103,10 +103,7 @@ def reconciliation(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table
                     month(row["billing_period"]),
                     text(row["source_name"]),
                     *(count(row[name]) for name in ("rows_delivered", "rows_loaded", "rows_quarantined", "rows_delta")),
-                    *(
-                        amount(row[f"{name}_cost"])
-                        for name in ("billed", "effective", "allocated", "idle", "unowned", "other_bucket")
-                    ),
+                    *(amount(row[f"{name}_cost"]) for name in ("billed", "effective", "allocated", "idle", "unowned", "other_bucket")),
                     exact(row["rounding_cost"]),
                     exact(row["cost_delta"]),
                     count(row["rows_compared"]),
@@ -131,9 +128,7 @@ def bridge(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     cells = []
     for (period, provider), costs in lines.items():
         shown = (
-            (exact if term in ("provider_rounding", "rounding", "remainder") else amount)(costs[term])
-            if term in costs
-            else ""
+            (exact if term in ("provider_rounding", "rounding", "remainder") else amount)(costs[term]) if term in costs else ""
             for _, term in terms
         )
         cells.append(Row((month(period), provider, *shown), "" if costs.get("remainder") == 0 else "bad"))
@@ -157,7 +152,9 @@ def sources(db: duckdb.DuckDBPyConnection) -> Table:
     cells = []
     for row in rows:
         age = UNKNOWN if row["age_days"] is None else f"{row['age_days']:,.1f} d"
-        standing = row["stale"] or ("fresh" if row["current_deliveries"] else "nothing loaded")
+        standing = row["freshness"] or "its freshness was not checked"
+        if not row["current_deliveries"]:
+            standing = "nothing of it is loaded"
         cells.append(
             Row(
                 (
@@ -170,7 +167,7 @@ def sources(db: duckdb.DuckDBPyConnection) -> Table:
                     count(row["rows_quarantined"]),
                     standing,
                 ),
-                "warn" if row["stale"] or not row["current_deliveries"] else "",
+                "warn" if row["is_stale"] or not row["current_deliveries"] else "",
             )
         )
     return Table(
@@ -184,7 +181,7 @@ def sources(db: duckdb.DuckDBPyConnection) -> Table:
             Column("current deliveries"),
             Column("rows loaded"),
             Column("in quarantine"),
-            Column("standing", right=False),
+            Column("how fresh", right=False),
         ],
         cells,
         "Nothing has arrived yet.",
@@ -240,36 +237,23 @@ def quarantine(db: duckdb.DuckDBPyConnection) -> Table:
     )
 
 
-def checks(db: duckdb.DuckDBPyConnection) -> Table:
+def checks(db: duckdb.DuckDBPyConnection, brief: bool = False) -> Table:
+    """What did not pass; ``brief`` leaves out what the message says anyway."""
     counts = {row["status"]: row["check_count"] for row in figures.rows(db, "check_counts")}
     said = ", ".join(f"{count(number)} {status}" for status, number in counts.items())
+    columns = [Column(title, right=False) for title in ("status", "check", "of")]
+    if not brief:
+        columns += [Column("observed"), Column("limit", right=False), Column("rows seen")]
+    cells = []
+    for row in figures.rows(db, "checks"):
+        seen = () if brief else (observed(row["observed"]), text(row["threshold"]), count(row["rows_seen"]))
+        role = "bad" if row["status"] == "error" else "warn"
+        cells.append(Row((row["status"], row["check_id"], text(row["subject"]), *seen, text(row["message"])), role))
     return Table(
         "checks",
         "Checks that warn",
-        [
-            Column("status", right=False),
-            Column("check", right=False),
-            Column("of", right=False),
-            Column("observed"),
-            Column("limit", right=False),
-            Column("rows seen"),
-            Column("message", right=False),
-        ],
-        [
-            Row(
-                (
-                    row["status"],
-                    row["check_id"],
-                    text(row["subject"]),
-                    UNKNOWN if row["observed"] is None else f"{row['observed']:,.6g}",
-                    text(row["threshold"]),
-                    count(row["rows_seen"]),
-                    text(row["message"]),
-                ),
-                "bad" if row["status"] == "error" else "warn",
-            )
-            for row in figures.rows(db, "checks")
-        ],
+        [*columns, Column("message", right=False)],
+        cells,
         f"Every check passed ({counted(sum(counts.values()), 'check')})."
         if counts
         else "No check has run, so nothing is known to be right.",

@@ -80,8 +80,7 @@ def currency(db: duckdb.DuckDBPyConnection) -> str | None:
     codes = [row["currency_code"] for row in rows(db, "currencies")]
     if len(codes) > 1:
         raise TollbookError(
-            f"the published marts mix currencies ({', '.join(codes)}), so nothing can be added up."
-            " Run `tollbook build --full-refresh`."
+            f"the published marts mix currencies ({', '.join(codes)}), so nothing can be added up. Run `tollbook build --full-refresh`."
         )
     return codes[0] if codes else None
 
@@ -108,7 +107,5 @@ def _printable(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     start = value[: _LONGEST_TEXT + 1]
-    shown = "".join(
-        sign if sign.isprintable() else " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}" for sign in start
-    )
+    shown = "".join(sign if sign.isprintable() else " " if sign.isspace() else "\N{REPLACEMENT CHARACTER}" for sign in start)
     return shown if len(shown) <= _LONGEST_TEXT else shown[:_LONGEST_TEXT] + "…"

@@ -37,6 +37,11 @@ def count(value: Number | None) -> str:
     return UNKNOWN if value is None else f"{value:,.0f}"
 
 
+def observed(value: float | None) -> str:
+    """What a check measured, whatever its unit."""
+    return UNKNOWN if value is None else f"{value:,.6g}"
+
+
 def counted(value: int, what: str) -> str:
     """A number of things: "1 row", "2 rows"."""
     return f"{count(value)} {what}{'' if value == 1 else 's'}"

@@ -67,9 +67,7 @@ class Money:
     def verdict(self) -> str:
         if self.adds_up is None:
             return "Nothing to add up: there is no bill, or nothing was charged from one."
-        left = total(
-            value.copy_abs() for value in self.lines["difference"][:-1] or self.lines["difference"] if value is not None
-        )
+        left = total(value.copy_abs() for value in self.lines["difference"][:-1] or self.lines["difference"] if value is not None)
         if not self.adds_up:
             return f"DOES NOT ADD UP: {exact(left)} {self.currency} between what there was to charge and its parts."
         if left:

@@ -59,7 +59,8 @@
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   } catch (error) {
-    for (const slot of slots) slot.textContent = "This picture needs a newer browser; the tables hold the same numbers.";
+    for (const slot of slots)
+      slot.textContent = "This picture needs a newer browser; the tables hold the same numbers.";
     throw error;
   }
 })();

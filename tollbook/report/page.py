@@ -32,9 +32,7 @@ def write_report(published_db: Path, target: Path) -> Path:
     """
     page = render(published_db)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(
-        "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", suffix=".tmp", delete=False
-    ) as draft:
+    with NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", suffix=".tmp", delete=False) as draft:
         try:
             draft.write(page)
             draft.flush()

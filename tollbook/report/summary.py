@@ -27,7 +27,8 @@ WIDEST = 1000
 LOOK_NEXT = (
     ("any published mart", 'tollbook query "from finance.fct_chargeback"'),
     ("the dearest jobs", 'tollbook query "from engineering.fct_job_costs order by allocated_cost desc limit 10"'),
-    ("one cost, down to bill and telemetry", "tollbook explain --help"),
+    ("one job, down to bill and telemetry", "tollbook explain job JOB"),
+    ("one team's day", "tollbook explain team-day TEAM DAY"),
     ("what arrived, failed or is stale", "tollbook status"),
 )
 
@@ -48,7 +49,7 @@ def print_summary(published_db: Path, console: Console | None = None) -> None:
             tables.token_costs(db, spent.currency),
             evidence.tag_coverage(db, spent.currency),
             evidence.proof(db, spent.currency),
-            evidence.checks(db),
+            evidence.checks(db, brief=True),
         ]
         console.print(_headline(figures.publication(db)))
         for mart in figures.missing_marts(db):
@@ -87,9 +88,7 @@ def _rendered(table: Table) -> Group:
         )
     for row, following in zip_longest(table.rows, table.rows[1:]):
         # Text, not str: a name from a bill is never markup
-        ends = row.role == "total" or (
-            following and following.role in ("bucket", "total") and following.role != row.role
-        )
+        ends = row.role == "total" or (following and following.role in ("bucket", "total") and following.role != row.role)
         grid.add_row(*(Text(cell) for cell in row.cells), style=STYLES.get(row.role), end_section=bool(ends))
     return Group(title, Whole(grid), *notes)
 

@@ -86,7 +86,7 @@ def money(of: Money) -> Table:
         f"Where the money went{in_currency(of.currency)}",
         [Column("", right=False), *(Column(title) for title in of.columns), Column("share of charge")],
         rows,
-        "No bill is published yet, so there is no money to follow. Put one into the landing folder: `tollbook run`.",
+        "No bill is published yet, so there is no money to follow. Put one into landing/ and run `tollbook run`.",
         "By billing period. Shown to the cent; sums are of unrounded amounts.",
         notes,
     )
@@ -97,9 +97,7 @@ def chargeback(db: duckdb.DuckDBPyConnection, of: Money, columns: int = 6) -> li
     if not any(value is not None for value in of.lines["parts"]):
         empty = "Nothing is charged to anyone yet: there is no cost in finance.fct_chargeback."
         return [Table("chargeback", "Chargeback by team", [], [], empty)]
-    return [
-        _chargeback(figures.rows(db, "chargeback", period=period), period, of.currency, columns) for period in of.shown
-    ]
+    return [_chargeback(figures.rows(db, "chargeback", period=period), period, of.currency, columns) for period in of.shown]
 
 
 def _chargeback(parts: figures.Rows, period: date | None, currency: str | None, columns: int) -> Table:
@@ -148,13 +146,8 @@ def gpu_costs(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     rows = figures.rows(db, "gpu_costs")
     cells, notes = [], []
     for row in rows:
-        layers = (
-            "" if row[f"{layer}_hours"] is None else hours(row[f"{layer}_hours"])
-            for layer in ("held", "idle", "down", "unknown")
-        )
-        cells.append(
-            Row((row["gpu_model"], rate(row["held_cost_per_gpu_hour"]), rate(row["all_in_cost_per_gpu_hour"]), *layers))
-        )
+        layers = ("" if row[f"{layer}_hours"] is None else hours(row[f"{layer}_hours"]) for layer in ("held", "idle", "down", "unknown"))
+        cells.append(Row((row["gpu_model"], rate(row["held_cost_per_gpu_hour"]), rate(row["all_in_cost_per_gpu_hour"]), *layers)))
         if row["held_hours"] is None:
             notes.append(f"{row['gpu_model']}: nobody held one.")
         if row["unpriced_hours"]:

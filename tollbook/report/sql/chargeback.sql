@@ -12,7 +12,7 @@ with parts as (
 
 select
     *,
-    sum(abs(charged_cost)) over (partition by bucket, team) as team_weight,
+    sum(charged_cost) over (partition by bucket, team) as team_cost,
     sum(abs(charged_cost)) over (partition by component) as component_weight
 from parts
-order by bucket <> 'allocated', team_weight desc, team, component_weight desc, component
+order by bucket <> 'allocated', team_cost desc, team, component_weight desc, component

@@ -1,7 +1,7 @@
 -- Deliveries that failed and whose partition has not loaded since, the newest first.
 select
     failed.source_name,
-    array_to_string(failed.file_names, ', ') as files,
+    failed.file_names::varchar as files,
     failed.loaded_at as tried_at,
     failed.error
 from quality.fct_deliveries as failed

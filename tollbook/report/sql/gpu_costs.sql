@@ -24,7 +24,9 @@ with hours as (
 ),
 
 unpriced as (
-    select distinct coalesce(gpu_model, 'model unknown') as gpu_model, coalesce(cost_reason, 'no reason given') as reason
+    select distinct
+        coalesce(gpu_model, 'model unknown') as gpu_model,
+        coalesce(cost_reason, 'no reason given') as reason
     from engineering.fct_gpu_hours
     where
         allocated_cost is null

@@ -5,7 +5,8 @@ select
     sum(abs(rows_delta))::decimal(38, 0) as difference,
     count(*) - count(rows_delta) as unknown,
     'row' as unit
-from quality.fct_reconciliation
+-- each period of a source has the row counts of the whole source
+from (select distinct source_name, rows_delivered, rows_delta from quality.fct_reconciliation)
 having count(*) > 0
 
 union all

@@ -1,5 +1,29 @@
+"""Fixtures for all tests: workspaces made of text, and the public data beside the checkout."""
+
+import os
+from pathlib import Path
+
 import pytest
 from tollbook.workspace import Workspace
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def repo():
+    return REPO
+
+
+@pytest.fixture
+def shared_data():
+    """The folder of public bills and telemetry; tests that need it are skipped where it is not, unless it must be."""
+    folder = Path(os.environ.get("TOLLBOOK_SHARED_DATA", REPO.parent / "shared" / "data"))
+    if not folder.is_dir():
+        said = f"no public data in {folder}; set TOLLBOOK_SHARED_DATA"
+        if os.environ.get("TOLLBOOK_REQUIRE_SHARED"):
+            pytest.fail(said)
+        pytest.skip(said)
+    return folder
 
 
 @pytest.fixture

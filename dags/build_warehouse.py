@@ -1,0 +1,54 @@
+"""Build the marts, audit them, publish them: whenever a load brought something.
+
+Write, audit, publish: readers see `published/` only, and it is swapped in after the audit passed. A failed night leaves
+yesterday's numbers standing.
+
+If `build` fails: the message names the model or test, or the rule file, row and column; mend it and clear the task.
+If `check` fails: a gate of severity error did not pass; `published/checks.html` says which and what to do. Nothing was
+published. If the gate is wrong, change it in `config/gates.yml` and clear the task.
+If `publish` fails: clear it. Every step can be run again at any time.
+"""
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import dag, task
+from tollbook_dags import BILLING, DEFAULTS, TELEMETRY
+
+
+@dag(
+    schedule=(BILLING | TELEMETRY),
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULTS,
+    doc_md=__doc__,
+    tags=["tollbook"],
+)
+def build_warehouse():
+    @task(retries=1, retry_delay=timedelta(minutes=5))
+    def build() -> int:
+        from tollbook import pipeline
+        from tollbook.workspace import Workspace
+
+        return pipeline.build(Workspace.open())
+
+    # a gate that fails, fails again: a person decides
+    @task(retries=0)
+    def check() -> int:
+        from tollbook import pipeline
+        from tollbook.workspace import Workspace
+
+        return len(pipeline.check(Workspace.open()))
+
+    @task(retries=2, retry_delay=timedelta(minutes=5))
+    def publish() -> None:
+        from tollbook import pipeline
+        from tollbook.workspace import Workspace
+
+        pipeline.publish(Workspace.open())
+
+    build() >> check() >> publish()
+
+
+build_warehouse()
