@@ -14,9 +14,8 @@ def repo():
     return REPO
 
 
-@pytest.fixture
-def shared_data():
-    """The folder of public bills and telemetry; tests that need it are skipped where it is not, unless it must be."""
+def find_shared_data() -> Path:
+    """The folder of public bills and telemetry; skips where it is absent, fails where it must be there."""
     folder = Path(os.environ.get("TOLLBOOK_SHARED_DATA", REPO.parent / "shared" / "data"))
     if not folder.is_dir():
         said = f"no public data in {folder}; set TOLLBOOK_SHARED_DATA"
@@ -24,6 +23,11 @@ def shared_data():
             pytest.fail(said)
         pytest.skip(said)
     return folder
+
+
+@pytest.fixture
+def shared_data():
+    return find_shared_data()
 
 
 @pytest.fixture

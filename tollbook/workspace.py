@@ -53,7 +53,6 @@ class Source(BaseModel):
     timezone: str = "UTC"
     columns: list[str] | None = None
     own: bool = False
-    required: bool = False
 
     @model_validator(mode="after")
     def one_way_in(self) -> Source:

@@ -72,7 +72,7 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         kept = delivery if again else deliveries.keep(workspace, delivery)
         db.begin()
         _clear(db, source, delivery.partition_key)
-        counts, columns, assumed = [0, 0, 0], set(), 0
+        counts, columns = [0, 0, 0], set()
         for name, file in zip(kept.names, kept.files, strict=True):
             one, found = _load_file(db, workspace, delivery, name, file)
             counts = [total + part for total, part in zip(counts, one, strict=True)]
@@ -89,9 +89,9 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         db.execute("delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ?",
                    [source.name, delivery.partition_key, delivery.delivery_id])
         db.execute(
-            "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, true, ?, ?, ?, 'loaded', null, ?, ?)",
+            "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, true, ?, ?, ?, 'loaded', null, ?, null)",
             [source.name, source.table, delivery.partition_key, delivery.delivery_id, delivery.version, list(delivery.names),
-             delivery.bytes, delivery.arrived_at, now, *counts, sorted(columns), f"{assumed} assumed" if assumed else None],
+             delivery.bytes, delivery.arrived_at, now, *counts, sorted(columns)],
         )
         db.commit()
         report.loaded += 1

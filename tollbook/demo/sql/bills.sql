@@ -11,6 +11,9 @@ create table if not exists focus_columns (
     CommitmentDiscountStatus varchar, Tags varchar
 );
 
+-- whole numbers times decimals get a type that holds few decimals: bills name theirs
+create or replace macro usd(amount) as amount::decimal(24, 12);
+
 create or replace macro charge_day() as getvariable('start') + getvariable('day')::integer;
 
 -- the columns that all lines of a provider's day share

@@ -6,13 +6,13 @@ with lines as (
         1 as hours,
         'Usage' as ChargeCategory,
         '8 x ' || gpu_model || ' node' as ChargeDescription,
-        case when pool = 'a10' then 0 else price * 0.0288 end as BilledCost,
-        price * 0.0288 as EffectiveCost,
-        price * case when pool = 'a10' then 0.0360 else 0.0288 end as ListCost,
+        usd(case when pool = 'a10' then 0 else price * 0.0288 end) as BilledCost,
+        usd(price * 0.0288) as EffectiveCost,
+        usd(price * case when pool = 'a10' then 0.0360 else 0.0288 end) as ListCost,
         case when pool = 'a10' then 'Committed' else 'Standard' end as PricingCategory,
         case when pool = 'a10' then 'plan-1' end as CommitmentDiscountId,
         case when pool = 'a10' then 'Used' end as CommitmentDiscountStatus,
-        1 as PricingQuantity,
+        usd(1) as PricingQuantity,
         'Hours' as PricingUnit,
         'Nimbus Compute' as ServiceName,
         'Compute' as ServiceCategory,
@@ -28,8 +28,8 @@ with lines as (
 
     -- the plan covers 9.00 an hour of each A10 node; 0.36 of it is drawn by nothing
     select
-        0 as hour, 24 as hours, 'Usage' as ChargeCategory, 'Plan: not used' as ChargeDescription, 0 as BilledCost,
-        count(*) * 24 * 0.36 as EffectiveCost, 0 as ListCost, 'Committed' as PricingCategory, 'plan-1' as CommitmentDiscountId,
+        0 as hour, 24 as hours, 'Usage' as ChargeCategory, 'Plan: not used' as ChargeDescription, usd(0) as BilledCost,
+        usd(count(*) * 24 * 0.36) as EffectiveCost, usd(0) as ListCost, 'Committed' as PricingCategory, 'plan-1' as CommitmentDiscountId,
         'Unused' as CommitmentDiscountStatus, 'Nimbus Compute' as ServiceName, 'Compute' as ServiceCategory, 'plan' as SkuId
     from nodes
     where pool = 'a10'
@@ -38,7 +38,7 @@ with lines as (
 
     select
         0 as hour, 24 as hours, 'Purchase' as ChargeCategory, 'Plan for the A10 nodes, the month ahead' as ChargeDescription,
-        count(*) * 24 * 9.00 * day(last_day(charge_day())) as BilledCost, 0 as EffectiveCost, BilledCost as ListCost,
+        usd(count(*) * 24 * 9.00 * day(last_day(charge_day()))) as BilledCost, usd(0) as EffectiveCost, BilledCost as ListCost,
         'plan-1' as CommitmentDiscountId, 'Nimbus Compute' as ServiceName, 'Compute' as ServiceCategory, 'plan' as SkuId,
         'plan-1' as ResourceId, 'Savings Plan' as ResourceType
     from nodes
@@ -46,19 +46,14 @@ with lines as (
 
     union all by name
 
-    select 0 as hour, 24 as hours, 'Usage' as ChargeCategory, 'Support' as ChargeDescription, 100.00 as BilledCost,
-        100.00 as EffectiveCost, 100.00 as ListCost, 'Nimbus Support' as ServiceName, 'Other' as ServiceCategory, 'support' as SkuId
-
-    union all by name
-
-    select 0 as hour, 24 as hours, 'Tax' as ChargeCategory, 'Tax' as ChargeDescription, 50.00 as BilledCost,
-        50.00 as EffectiveCost, 50.00 as ListCost, 'Nimbus Tax' as ServiceName, 'Other' as ServiceCategory
-
-    union all by name
-
-    select 0 as hour, 24 as hours, 'Credit' as ChargeCategory, 'Research credit' as ChargeDescription, -25.00 as BilledCost,
-        -25.00 as EffectiveCost, -25.00 as ListCost, 'Nimbus Compute' as ServiceName, 'Compute' as ServiceCategory,
-        '{"team": "research", "environment": "production"}' as Tags
+    select
+        0 as hour, 24 as hours, category as ChargeCategory, description as ChargeDescription, usd(cost) as BilledCost,
+        usd(cost) as EffectiveCost, usd(cost) as ListCost, service as ServiceName, 'Other' as ServiceCategory, tags as Tags
+    from (values
+        ('Usage', 'Support', 100.00, 'Nimbus Support', null),
+        ('Tax', 'Tax', 50.00, 'Nimbus Tax', null),
+        ('Credit', 'Research credit', -25.00, 'Nimbus Compute', '{"team": "research", "environment": "production"}')
+    ) as fixed (category, description, cost, service, tags)
 
     union all by name
 
@@ -71,7 +66,7 @@ with lines as (
         cost as EffectiveCost,
         cost as ListCost,
         'Standard' as PricingCategory,
-        1 + tag_draw % 100 as PricingQuantity,
+        usd(1 + tag_draw % 100) as PricingQuantity,
         ['GB', 'GB', 'Hours', 'Hours', 'Requests', 'Hours'][service] as PricingUnit,
         ['Nimbus Storage', 'Nimbus Network', 'Nimbus VMs', 'Nimbus Database', 'Nimbus Queue', 'Nimbus Search'][service] as ServiceName,
         ['Storage', 'Networking', 'Compute', 'Databases', 'Integration', 'Analytics'][service] as ServiceCategory,

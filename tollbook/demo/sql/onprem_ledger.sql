@@ -2,14 +2,14 @@
 with lines as (
     select
         pool, number, 1 as place, gpu_model || ' server: depreciation and space' as ChargeDescription,
-        (price - case when pool = 'a100' then 100 else 0 end) * 0.6912 as EffectiveCost,
+        usd((price - case when pool = 'a100' then 100 else 0 end) * 0.6912) as EffectiveCost,
         'server-' || pool as SkuId, resource_id as ResourceId, '{"team": "platform", "environment": "production"}' as Tags
     from nodes
     where is_own
 
     union all
 
-    select pool, number, 2, 'Electricity', 100 * 0.6912, 'power', resource_id, null
+    select pool, number, 2, 'Electricity', usd(100 * 0.6912), 'power', resource_id, null
     from nodes
     where pool = 'a100'
 )
@@ -27,7 +27,7 @@ select
     charge_day()::timestamp + interval 1 day as ChargePeriodEnd,
     'Usage' as ChargeCategory,
     'Recurring' as ChargeFrequency,
-    0 as BilledCost,
+    usd(0) as BilledCost,
     EffectiveCost as ListCost,
     EffectiveCost as ContractedCost,
     'Standard' as PricingCategory,

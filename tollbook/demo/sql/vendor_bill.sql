@@ -16,7 +16,7 @@ lines as (
         hour, model, token_kind, price_per_million,
         case token_kind when 'input' then fresh_tokens when 'cached_input' then cached_tokens else output_tokens end::decimal(18, 0)
             as tokens,
-        tokens * price_per_million * 0.000001 as cost
+        usd(tokens * price_per_million * 0.000001) as cost
     from counted
     inner join prices using (model)
     order by hour, model, token_kind
@@ -40,11 +40,11 @@ select
     cost as ListCost,
     cost as ContractedCost,
     'Standard' as PricingCategory,
-    tokens * 0.000001 as PricingQuantity,
+    usd(tokens * 0.000001) as PricingQuantity,
     '1000000 Tokens' as PricingUnit,
-    tokens as ConsumedQuantity,
+    usd(tokens) as ConsumedQuantity,
     'Tokens' as ConsumedUnit,
-    price_per_million as ListUnitPrice,
+    usd(price_per_million) as ListUnitPrice,
     'Lumen API' as ServiceName,
     'AI and Machine Learning' as ServiceCategory,
     model || '-' || token_kind as SkuId,

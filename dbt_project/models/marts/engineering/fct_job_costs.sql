@@ -48,10 +48,11 @@ select
     attempts.last_ended_at,
     coalesce(hours.gpu_hours, 0) as gpu_hours,
     coalesce(hours.cpu_hours, 0) as cpu_hours,
-    case when attempts.first_started_at is null then 0::decimal(38, 12) else hours.allocated_cost end as allocated_cost,
+    -- what never started, or ended as it started, held nothing
+    case when hours.job_id is null then 0::decimal(38, 12) else hours.allocated_cost end as allocated_cost,
     workspace.currency_code,
     case when hours.gpu_hours > 0 then hours.allocated_cost::double / hours.gpu_hours end as cost_per_gpu_hour,
-    case when attempts.first_started_at is not null then hours.cost_reason end as cost_reason
+    hours.cost_reason
 from attempts
 cross join {{ source('config', 'workspace') }} as workspace
 left join hours on attempts.source_name = hours.source_name and attempts.job_id = hours.job_id
