@@ -60,7 +60,9 @@ def totals() -> dict:
         "billed_total": _plain(sum(billed.values())),
         "effective_total": _plain(sum(effective.values())),
         "bridge": _money(_bridge(bills)),
-        "gpu_hours_by_pool_layer": {pool: {layer: _plain(hours, 0) for layer, (hours, _) in layers.items()} for pool, layers in pools.items()},
+        "gpu_hours_by_pool_layer": {
+            pool: {layer: _plain(hours, 0) for layer, (hours, _) in layers.items()} for pool, layers in pools.items()
+        },
         "cost_by_pool_layer": {pool: {layer: _plain(cost) for layer, (_, cost) in layers.items()} for pool, layers in pools.items()},
         "cost_per_gpu_hour_by_pool": {pool: _plain(layers["held"][1] / layers["held"][0]) for pool, layers in pools.items()},
         "cost_by_bucket": _money(buckets),
@@ -258,7 +260,9 @@ def _plain(number: Fraction, digits: int = 2) -> str:
     """The number as decimal text; one that needs more digits is an error: the sample is made of round figures."""
     units = number * 10**digits
     assert units.denominator == 1, f"{number} has more than {digits} digits"
-    return f"{int(units) // 10**digits}" if digits == 0 else f"{'-' if units < 0 else ''}{abs(int(units)) // 100}.{abs(int(units)) % 100:02d}"
+    return (
+        f"{int(units) // 10**digits}" if digits == 0 else f"{'-' if units < 0 else ''}{abs(int(units)) // 100}.{abs(int(units)) % 100:02d}"
+    )
 
 
 if __name__ == "__main__":

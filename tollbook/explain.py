@@ -24,17 +24,19 @@ def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
     Raises:
         TollbookError: no such job is published.
     """
-    facts = db.execute("select * from engineering.fct_job_costs where job_id = ?", [job_id]).fetchdf().to_dict("records")
+    facts = db.execute(
+        "select source_name, name, team, outcome, gpu_hours, cpu_hours, allocated_cost, currency_code, cost_reason"
+        " from engineering.fct_job_costs where job_id = ? order by source_name", [job_id]).fetchall()
     if not facts:
         raise TollbookError(f"no job `{job_id}` is published. `tollbook query \"select job_id from engineering.fct_job_costs\"` lists them.")
     root = Tree(f"[bold]job {escape(job_id)}[/]")
-    for fact in facts:
-        branch = root.add(f"{escape(str(fact['name'] or ''))} · team {_team(fact['team'])} · {fact['outcome'] or 'outcome unknown'} · "
-                          f"{fact['gpu_hours']:.6g} GPU-h, {fact['cpu_hours']:.6g} CPU-h · "
-                          + (_money(db, fact["job_id"]) or f"cost unknown: {fact['cost_reason']}"))
+    for source, name, team, outcome, gpu_hours, cpu_hours, cost, currency, reason in facts:
+        said = _amount(cost, currency) if cost is not None else f"cost unknown: {reason}"
+        branch = root.add(f"{escape(name or '')} · team {escape(team or 'unowned')} · {outcome or 'outcome unknown'} · "
+                          f"{gpu_hours:.6g} GPU-h, {cpu_hours:.6g} CPU-h · {said}")
         attempts = db.execute(
             "select holding_id, node, started_at, ended_at, outcome, owner_rule_id, file_name, file_row from engineering.dim_holdings"
-            " where job_id = ? and source_name = ? order by started_at, node", [job_id, fact["source_name"]]).fetchall()
+            " where job_id = ? and source_name = ? order by started_at, node", [job_id, source]).fetchall()
         told = branch.add("held (telemetry)")
         for holding, node, start, end, outcome, rule, file, row in attempts:
             told.add(f"{escape(holding)} on {escape(node or 'no node')} · {start or 'never started'} to {end or 'now'} · {outcome or '–'} · "
@@ -42,7 +44,7 @@ def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
         shares = db.execute(
             "select node, min(hour_start_at), max(hour_start_at) + interval 1 hour, sum(gpu_hours), sum(allocated_cost), currency_code"
             " from engineering.fct_gpu_hours where job_id = ? and source_name = ? and layer = 'held' group by node, currency_code order by node",
-            [job_id, fact["source_name"]]).fetchall()
+            [job_id, source]).fetchall()
         for node, start, end, hours, cost, currency in shares:
             share = branch.add(f"on {escape(node or 'no node')}: {hours:.6g} GPU-h from {start} to {end} · {_amount(cost, currency)}")
             _bill_lines(db, share, node, start, end)
@@ -87,7 +89,7 @@ def _token_rows(db, branch: Tree, team: str, day: date, component: str, currency
     column = "vendor_cost" if component == "tokens_vendor" else "serving_cost"
     rows = db.execute(
         f"select model, tenant, feature, request_count, token_count, {column}, basis from product.fct_token_costs"
-        f" where team = ? and usage_date = ? and {column} is not null order by {column} desc, all", [team, day]).fetchall()
+        f" where team = ? and usage_date = ? and {column} is not null order by {column} desc, 1, 2, 3", [team, day]).fetchall()
     for model, tenant, feature, requests, tokens, cost, basis in _limited(branch, rows):
         branch.add(f"{escape(model or 'no model')} · tenant {escape(tenant or '–')} · {escape(feature or '–')}: {requests:,} requests, "
                    f"{tokens:,} tokens · {_amount(cost, currency)} ({basis})")
@@ -95,7 +97,7 @@ def _token_rows(db, branch: Tree, team: str, day: date, component: str, currency
 
 def _direct_lines(db, branch: Tree, team: str, day: date, component: str) -> None:
     _add_lines(branch, db.execute(
-        f"{_LINES} where (team = ? or team is null) and coalesce(case when charge_category in ('Usage', 'Purchase')"
+        f"{_LINES} where coalesce(team, 'unowned') = ? and coalesce(case when charge_category in ('Usage', 'Purchase')"
         " then service_category else charge_category end, 'Other') = ?"
         " and charge_period_start < ?::date + interval 1 day and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
         " order by abs(reporting_effective_cost) desc, file_name, file_row", [team, component, day, day]).fetchall())
@@ -125,14 +127,6 @@ def _limited(branch: Tree, rows: list) -> Iterable:
         branch.add(f"and {len(rows) - _MOST_LINES:,} more")
 
 
-def _money(db, job_id: str) -> str | None:
-    row = db.execute("select allocated_cost, currency_code from engineering.fct_job_costs where job_id = ?", [job_id]).fetchone()
-    return None if row[0] is None else _amount(*row)
-
-
 def _amount(cost: Decimal | None, currency: str) -> str:
     return "cost unknown" if cost is None else f"{cost:,.6f} {currency}"
 
-
-def _team(team: object) -> str:
-    return escape(team) if isinstance(team, str) else "unowned"

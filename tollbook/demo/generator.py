@@ -1,9 +1,9 @@
 """Write a workspace of a made-up fleet, day by day, with DuckDB.
 
-First it is drawn who holds and uses what (``sql/world.sql``, ``sql/requests.sql``, ``sql/bills.sql``); then the bills, logs
-and samples that such a fleet leaves behind, with the dirt of real ones: missing and misspelt tags, GPUs shared and idle,
-pods over midnight, jobs tried again, requests without a team. ``truth/`` says who really owes what: from what was drawn,
-not from the bills. Prices are such that every share is a decimal number of at most 12 digits: the truth is exact.
+First it is drawn who holds and uses what (``sql/world.sql``, ``requests.sql``, ``bills.sql``). Then the bills, logs and
+samples are written that such a fleet leaves behind, with the dirt of real ones: tags missing and misspelt, GPUs shared
+and idle, pods over midnight, jobs tried again, requests without a team. ``truth/`` says who really owes what, from what
+was drawn and not from the bills. All shares are decimals of at most 12 digits, so the truth is exact.
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ def generate(directory: Path, scale: str, days: int, seed: int, start: date = da
     if days < 1:
         raise ValueError(f"days must be at least 1, not {days}")
     directory.mkdir(parents=True, exist_ok=True)
-    rules.write(directory, world.teams)
     for source in SOURCES:
         (directory / "landing" / source).mkdir(parents=True, exist_ok=True)
     # what does not fit into memory waits on the workspace's own disk
@@ -78,6 +77,8 @@ def generate(directory: Path, scale: str, days: int, seed: int, start: date = da
                 for source in SOURCES:
                     _write(db, source, directory / "landing" / source / str(start + timedelta(days=day)))
             _write_truth(db, directory)
+        # last: a folder without settings is no workspace, and can be made again
+        rules.write(directory, world.teams)
     finally:
         shutil.rmtree(spill)
 

@@ -44,6 +44,7 @@ _GATES = """\
 # The fleet lives in days of its own, so their age says nothing. A live workspace has {warn_above: 3}
 freshness_days: {warn_above: }
 tag_coverage: {warn_below: 0.5, error_below: 0.0}
+unowned_ratio: {warn_above: 0.05}
 """
 
 #: What the vendor charges: its bill and the price book agree.
@@ -72,9 +73,7 @@ def write(directory: Path, teams: Sequence[str]) -> None:
             (f"namespace-{team}", 20, "namespace", f"ns-{team}", team),
             (f"account-{team}", 20, "account", team, team),
         ]
-    owners += [
-        (f"service-{word.lower()}", 30, "service_name", f"Nimbus {word}", "platform") for word in ("Support", "Tax")
-    ]
+    owners += [(f"service-{word.lower()}", 30, "service_name", f"Nimbus {word}", "platform") for word in ("Support", "Tax")]
     _table(config, "teams", "team,cost_centre", ((team, f"CC-{100 + place}") for place, team in enumerate(teams)))
     _table(config, "owners", "rule_id,priority,field,pattern,team", owners)
     _table(config, "required_tags", "tag", [("team",), ("environment",)])

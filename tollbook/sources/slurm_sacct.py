@@ -25,13 +25,11 @@ from tollbook.sources.typing import quoted, text
 
 # the order in which XDMoD's shredder asks for the fields, without a header
 _XDMOD = (
-    "JobID JobIDRaw Cluster Partition QOS Account Group GID User UID Submit Eligible Start End Elapsed ExitCode State"
-    " NNodes NCPUS ReqCPUS ReqMem ReqTRES AllocTRES Timelimit NodeList JobName"
-).split()
-_USED = (
-    "JobID JobIDRaw Cluster Partition QOS Account Group User Submit Start End Elapsed ElapsedRaw State NNodes NCPUS"
-    " AllocCPUS ReqCPUS ReqMem ReqTRES AllocTRES ReqGRES AllocGRES NodeList JobName Restarts WCKey Comment"
-).split()
+    "JobID", "JobIDRaw", "Cluster", "Partition", "QOS", "Account", "Group", "GID", "User", "UID", "Submit", "Eligible",
+    "Start", "End", "Elapsed", "ExitCode", "State", "NNodes", "NCPUS", "ReqCPUS", "ReqMem", "ReqTRES", "AllocTRES",
+    "Timelimit", "NodeList", "JobName",
+)  # fmt: skip
+_OTHERS = ("ElapsedRaw", "AllocCPUS", "ReqGRES", "AllocGRES", "Restarts", "WCKey", "Comment")
 _MAY_BE_UNKNOWN = ("Submit", "Start", "End", "Elapsed", "ElapsedRaw", "NodeList")
 _NEEDED = ("JobID or JobIDRaw", "Start", "End or Elapsed or ElapsedRaw")
 _ADVICE = "Run sacct with --parsable2 and its header, or name the fields in `columns` of the source in tollbook.yml."
@@ -59,6 +57,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, options: dict) -> str:
     db.execute(_records(fields, width, text(zone), options.get("cluster")))
     db.execute(";".join((_HOSTS, _GPUS, _JOBS, _STEPS)))
     db.execute(_REJECTED, {"width": width})
+    db.execute("drop view sacct_lines; drop table sacct_text; drop table sacct_records")
     return _SELECT
 
 
@@ -124,7 +123,7 @@ def _records(fields: dict[str, int], width: int, zone: str, cluster: str | None)
     held = gpus.format("alloctres", "alloctres", "replace(allocgres, '7696487', 'gpu')", none)
     counts_asked = set(columns[:2]).isdisjoint(fields)
     named = []
-    for name in _USED:
+    for name in _XDMOD + _OTHERS:
         value = f"nullif(trim(field[{fields[name.lower()]}]), '')" if name.lower() in fields else "null::varchar"
         named.append(f"{f'slurm_known({value})' if name in _MAY_BE_UNKNOWN else value} as {quoted(name.lower())}")
     return _RECORDS.format(

@@ -42,7 +42,8 @@ with lines as (
         'plan-1' as CommitmentDiscountId, 'Nimbus Compute' as ServiceName, 'Compute' as ServiceCategory, 'plan' as SkuId,
         'plan-1' as ResourceId, 'Savings Plan' as ResourceType
     from nodes
-    where pool = 'a10' and is_plan_bought()
+    where pool = 'a10'
+    having is_plan_bought()
 
     union all by name
 

@@ -1,9 +1,11 @@
 -- What was asked of the models on one day, and by whom; run once a day. Variables: day, requests_per_day.
 
--- The models' shares of the requests are fixed, in 40 places that take turns: so each is known without counting.
+-- tokens that every request of a model gets more, and how many of its requests get one more than that; see below
 set variable top_up = [0, 0, 0, 0, 0];
 set variable top_up_ones = [0, 0, 0, 0, 0];
 
+-- Of forty requests in a row each model has a fixed number of places, so the n-th request of a model is known without
+-- counting.
 create or replace view requests as
 with drawn as (
     select
