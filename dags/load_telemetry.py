@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pendulum
 from airflow.sdk import dag, task
-from tollbook_dags import TELEMETRY, DEFAULTS
+from tollbook_dags import DEFAULTS, TELEMETRY
 
 
 @dag(

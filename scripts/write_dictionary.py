@@ -1,6 +1,6 @@
 """Write the data dictionary: every mart's grain and columns, from the models' own descriptions.
 
-    python scripts/write_dictionary.py docs/data-dictionary.md
+python scripts/write_dictionary.py docs/data-dictionary.md
 """
 
 import sys
@@ -23,8 +23,18 @@ def dictionary() -> str:
     for reader in READERS:
         file = REPO / "dbt_project" / "models" / "marts" / reader / f"_{reader}__models.yml"
         for model in yaml.safe_load(file.read_text())["models"]:
-            parts += ["", f"## {reader}.{model['name']}", "", model["description"].strip(), "", "| column | type | meaning |", "|---|---|---|"]
-            parts += [f"| `{one['name']}` | {one['data_type']} | {one['description'].replace('|', chr(92) + '|')} |" for one in model["columns"]]
+            parts += [
+                "",
+                f"## {reader}.{model['name']}",
+                "",
+                model["description"].strip(),
+                "",
+                "| column | type | meaning |",
+                "|---|---|---|",
+            ]
+            parts += [
+                f"| `{one['name']}` | {one['data_type']} | {one['description'].replace('|', chr(92) + '|')} |" for one in model["columns"]
+            ]
     return "\n".join(parts) + "\n"
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tollbook.workspace import Workspace
 
 REPO = Path(__file__).resolve().parents[1]

@@ -4,6 +4,7 @@ import shutil
 from decimal import Decimal
 
 import pytest
+
 from tollbook import pipeline
 from tollbook.workspace import Workspace
 
@@ -104,7 +105,9 @@ def test_everything_reconciles_and_every_bridge_closes(built):
 def test_alibaba_fractional_gpu_hours_and_pods_that_never_ran(built):
     (hours,) = one(built, "select sum(gpu_hours) from engineering.fct_gpu_hours where source_name = 'alibaba_pods'")
     assert hours == pytest.approx(51470.674158, abs=1e-6)
-    assert one(built, "select count(*), sum(gpu_hours) from engineering.fct_job_costs where outcome = 'pending' and source_name = 'alibaba_pods'") == (
+    assert one(
+        built, "select count(*), sum(gpu_hours) from engineering.fct_job_costs where outcome = 'pending' and source_name = 'alibaba_pods'"
+    ) == (
         897,
         0.0,
     )

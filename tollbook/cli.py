@@ -21,8 +21,12 @@ from tollbook.errors import TollbookError
 from tollbook.warehouse import publication, state
 from tollbook.workspace import SETTINGS_FILE, Workspace
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Tollbook: what did this GPU-hour, job, inference or token cost, who pays, and can I prove it?")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Tollbook: what did this GPU-hour, job, inference or token cost, who pays, and can I prove it?",
+)
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -54,9 +58,7 @@ def main() -> None:
 
 
 @app.command()
-def init(
-    directory: Path, sample: Annotated[bool, typer.Option(help="With the bundled sample month.")] = False
-) -> None:
+def init(directory: Path, sample: Annotated[bool, typer.Option(help="With the bundled sample month.")] = False) -> None:
     """Make a workspace in DIRECTORY: settings, rules and a landing folder to fill."""
     if (directory / SETTINGS_FILE).exists():
         raise TollbookError(f"{directory / SETTINGS_FILE} exists already; nothing was changed.")
@@ -107,7 +109,9 @@ def run(
 
 
 @app.command()
-def load(sources: Annotated[list[str] | None, typer.Argument(help="Names; all by default.")] = None, workspace: WorkspaceOption = None) -> None:
+def load(
+    sources: Annotated[list[str] | None, typer.Argument(help="Names; all by default.")] = None, workspace: WorkspaceOption = None
+) -> None:
     """Load what lies in the landing folder. Loading the same again changes nothing."""
     reports = pipeline.load(Workspace.open(workspace), sources, tell=_tell)
     _fail_on(reports)
@@ -213,9 +217,7 @@ def explain_job(job_id: str, workspace: WorkspaceOption = None) -> None:
 
 
 @explain_app.command("team-day")
-def explain_team_day(
-    team: str, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])], workspace: WorkspaceOption = None
-) -> None:
+def explain_team_day(team: str, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])], workspace: WorkspaceOption = None) -> None:
     """One team's (or bucket's) day: components, holders, models and bill lines."""
     from tollbook import explain
 

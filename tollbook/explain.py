@@ -26,25 +26,34 @@ def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
     """
     facts = db.execute(
         "select source_name, name, team, outcome, gpu_hours, cpu_hours, allocated_cost, currency_code, cost_reason"
-        " from engineering.fct_job_costs where job_id = ? order by source_name", [job_id]).fetchall()
+        " from engineering.fct_job_costs where job_id = ? order by source_name",
+        [job_id],
+    ).fetchall()
     if not facts:
-        raise TollbookError(f"no job `{job_id}` is published. `tollbook query \"select job_id from engineering.fct_job_costs\"` lists them.")
+        raise TollbookError(f'no job `{job_id}` is published. `tollbook query "select job_id from engineering.fct_job_costs"` lists them.')
     root = Tree(f"[bold]job {escape(job_id)}[/]")
     for source, name, team, outcome, gpu_hours, cpu_hours, cost, currency, reason in facts:
         said = _amount(cost, currency) if cost is not None else f"cost unknown: {reason}"
-        branch = root.add(f"{escape(name or '')} · team {escape(team or 'unowned')} · {outcome or 'outcome unknown'} · "
-                          f"{gpu_hours:.6g} GPU-h, {cpu_hours:.6g} CPU-h · {said}")
+        branch = root.add(
+            f"{escape(name or '')} · team {escape(team or 'unowned')} · {outcome or 'outcome unknown'} · "
+            f"{gpu_hours:.6g} GPU-h, {cpu_hours:.6g} CPU-h · {said}"
+        )
         attempts = db.execute(
             "select holding_id, node, started_at, ended_at, outcome, owner_rule_id, file_name, file_row from engineering.dim_holdings"
-            " where job_id = ? and source_name = ? order by started_at, node", [job_id, source]).fetchall()
+            " where job_id = ? and source_name = ? order by started_at, node",
+            [job_id, source],
+        ).fetchall()
         told = branch.add("held (telemetry)")
         for holding, node, start, end, outcome, rule, file, row in attempts:
-            told.add(f"{escape(holding)} on {escape(node or 'no node')} · {start or 'never started'} to {end or 'now'} · {outcome or '–'} · "
-                     f"owner by rule {escape(rule or 'none')} · {escape(file)} row {row}")
+            told.add(
+                f"{escape(holding)} on {escape(node or 'no node')} · {start or 'never started'} to {end or 'now'} · {outcome or '–'} · "
+                f"owner by rule {escape(rule or 'none')} · {escape(file)} row {row}"
+            )
         shares = db.execute(
             "select node, min(hour_start_at), max(hour_start_at) + interval 1 hour, sum(gpu_hours), sum(allocated_cost), currency_code"
             " from engineering.fct_gpu_hours where job_id = ? and source_name = ? and layer = 'held' group by node, currency_code order by node",
-            [job_id, source]).fetchall()
+            [job_id, source],
+        ).fetchall()
         for node, start, end, hours, cost, currency in shares:
             share = branch.add(f"on {escape(node or 'no node')}: {hours:.6g} GPU-h from {start} to {end} · {_amount(cost, currency)}")
             _bill_lines(db, share, node, start, end)
@@ -59,9 +68,13 @@ def team_day(db: duckdb.DuckDBPyConnection, team: str, day: date) -> Tree:
     """
     parts = db.execute(
         "select component, basis, sum(charged_cost), currency_code from finance.fct_chargeback_days where team = ? and usage_date = ?"
-        " group by component, basis, currency_code order by 3 desc", [team, day]).fetchall()
+        " group by component, basis, currency_code order by 3 desc",
+        [team, day],
+    ).fetchall()
     if not parts:
-        raise TollbookError(f"nothing is charged to `{team}` on {day}. `tollbook query \"select distinct team from finance.fct_chargeback\"` lists teams.")
+        raise TollbookError(
+            f'nothing is charged to `{team}` on {day}. `tollbook query "select distinct team from finance.fct_chargeback"` lists teams.'
+        )
     total = sum(part[2] for part in parts)
     root = Tree(f"[bold]{escape(team)} on {day}: {_amount(total, parts[0][3])}[/]")
     for component, basis, cost, currency in parts:
@@ -79,7 +92,8 @@ def _holders(db, branch: Tree, team: str, day: date, currency: str) -> None:
     rows = db.execute(
         "select coalesce(job_id, layer), node, sum(gpu_hours), sum(allocated_cost), min(hour_start_at), max(hour_start_at) + interval 1 hour"
         " from engineering.fct_gpu_hours where usage_date = ? and (team = ? or layer = ?) group by 1, 2 order by 4 desc nulls last, 1, 2",
-        [day, team, team]).fetchall()
+        [day, team, team],
+    ).fetchall()
     for holder, node, hours, cost, start, end in _limited(branch, rows):
         share = branch.add(f"{escape(holder)} on {escape(node or 'no node')}: {hours:.6g} GPU-h · {_amount(cost, currency)}")
         _bill_lines(db, share, node, start, end)
@@ -89,25 +103,38 @@ def _token_rows(db, branch: Tree, team: str, day: date, component: str, currency
     column = "vendor_cost" if component == "tokens_vendor" else "serving_cost"
     rows = db.execute(
         f"select model, tenant, feature, request_count, token_count, {column}, basis from product.fct_token_costs"
-        f" where team = ? and usage_date = ? and {column} is not null order by {column} desc, 1, 2, 3", [team, day]).fetchall()
+        f" where team = ? and usage_date = ? and {column} is not null order by {column} desc, 1, 2, 3",
+        [team, day],
+    ).fetchall()
     for model, tenant, feature, requests, tokens, cost, basis in _limited(branch, rows):
-        branch.add(f"{escape(model or 'no model')} · tenant {escape(tenant or '–')} · {escape(feature or '–')}: {requests:,} requests, "
-                   f"{tokens:,} tokens · {_amount(cost, currency)} ({basis})")
+        branch.add(
+            f"{escape(model or 'no model')} · tenant {escape(tenant or '–')} · {escape(feature or '–')}: {requests:,} requests, "
+            f"{tokens:,} tokens · {_amount(cost, currency)} ({basis})"
+        )
 
 
 def _direct_lines(db, branch: Tree, team: str, day: date, component: str) -> None:
-    _add_lines(branch, db.execute(
-        f"{_LINES} where coalesce(team, 'unowned') = ? and coalesce(case when charge_category in ('Usage', 'Purchase')"
-        " then service_category else charge_category end, 'Other') = ?"
-        " and charge_period_start < ?::date + interval 1 day and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
-        " order by abs(reporting_effective_cost) desc, file_name, file_row", [team, component, day, day]).fetchall())
+    _add_lines(
+        branch,
+        db.execute(
+            f"{_LINES} where coalesce(team, 'unowned') = ? and coalesce(case when charge_category in ('Usage', 'Purchase')"
+            " then service_category else charge_category end, 'Other') = ?"
+            " and charge_period_start < ?::date + interval 1 day and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
+            " order by abs(reporting_effective_cost) desc, file_name, file_row",
+            [team, component, day, day],
+        ).fetchall(),
+    )
 
 
 def _bill_lines(db, branch: Tree, node: str | None, start, end) -> None:
-    _add_lines(branch, db.execute(
-        f"{_LINES} where resource_id in (select resource_id from engineering.dim_capacity where node = ?)"
-        " and charge_period_start < ? and charge_period_end > ? order by abs(reporting_effective_cost) desc, file_name, file_row",
-        [node, end, start]).fetchall())
+    _add_lines(
+        branch,
+        db.execute(
+            f"{_LINES} where resource_id in (select resource_id from engineering.dim_capacity where node = ?)"
+            " and charge_period_start < ? and charge_period_end > ? order by abs(reporting_effective_cost) desc, file_name, file_row",
+            [node, end, start],
+        ).fetchall(),
+    )
 
 
 _LINES = (
@@ -129,4 +156,3 @@ def _limited(branch: Tree, rows: list) -> Iterable:
 
 def _amount(cost: Decimal | None, currency: str) -> str:
     return "cost unknown" if cost is None else f"{cost:,.6f} {currency}"
-

@@ -28,7 +28,9 @@ class RunReport:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def load(workspace: Workspace, names: Sequence[str] | None = None, days: tuple[date, date] | None = None, tell: Tell = print) -> list[LoadReport]:
+def load(
+    workspace: Workspace, names: Sequence[str] | None = None, days: tuple[date, date] | None = None, tell: Tell = print
+) -> list[LoadReport]:
     """Load the sources (all by default); a source that fails does not stop the others. See ``LoadReport`` for failures.
 
     ``days`` loads the kept deliveries of these days once more, whatever the landing folder holds now.
@@ -143,8 +145,9 @@ def _recorded(workspace: Workspace, command: str):
         raise
     finally:
         with workspace.connect() as db:
-            db.execute("update meta.runs set finished_at = now()::timestamp, status = ?, message = ? where run_id = ?",
-                       [status, message, run_id])
+            db.execute(
+                "update meta.runs set finished_at = now()::timestamp, status = ?, message = ? where run_id = ?", [status, message, run_id]
+            )
 
 
 @contextmanager

@@ -42,12 +42,20 @@ def tables(workspace: Workspace) -> list[Table]:
         failed = db.execute(_FAILED.format(**_IN_WAREHOUSE)).fetchall()
         quarantine = db.execute(_QUARANTINE.format(**_IN_WAREHOUSE)).fetchall()
         checks = db.execute(_CHECKS.format(**_IN_WAREHOUSE)).fetchall()
-        runs = db.execute("select command, started_at, message from meta.runs where status = 'failed' order by started_at desc limit 3").fetchall()
+        runs = db.execute(
+            "select command, started_at, message from meta.runs where status = 'failed' order by started_at desc limit 3"
+        ).fetchall()
     sources = Table("source", "deliveries", "rows", "quarantined", "failed", "last loaded", title="What arrived")
     for source in workspace.sources:
         deliveries, rows, bad, failures, loaded = known.get(source.name, (0, 0, 0, 0, None))
-        sources.add_row(source.name, str(deliveries), f"{rows or 0:,}", f"{bad or 0:,}", str(failures),
-                        f"{loaded:%Y-%m-%d %H:%M}" if loaded else "never")
+        sources.add_row(
+            source.name,
+            str(deliveries),
+            f"{rows or 0:,}",
+            f"{bad or 0:,}",
+            str(failures),
+            f"{loaded:%Y-%m-%d %H:%M}" if loaded else "never",
+        )
     result.append(sources)
     if failed:
         result.append(_filled("Failed deliveries", ("source", "file", "why"), failed))
@@ -65,10 +73,13 @@ def _publication(workspace: Workspace) -> str:
         return "nothing is published yet: run `tollbook run`"
     with publication.connect(workspace) as db:
         published_at, run_id, status, warnings, newest = db.execute(
-            "select published_at, run_id, status, warnings, newest_usage_date from quality.publication").fetchone()
+            "select published_at, run_id, status, warnings, newest_usage_date from quality.publication"
+        ).fetchone()
     hours = (datetime.now(UTC).replace(tzinfo=None) - published_at).total_seconds() / 3600
-    return (f"published {published_at:%Y-%m-%d %H:%M} UTC ({hours:.1f} h ago), {status}, {warnings} warnings; usage up to {newest}; "
-            f"audit {run_id}")
+    return (
+        f"published {published_at:%Y-%m-%d %H:%M} UTC ({hours:.1f} h ago), {status}, {warnings} warnings; usage up to {newest}; "
+        f"audit {run_id}"
+    )
 
 
 def _one(line: str) -> Table:

@@ -110,7 +110,15 @@ def test_the_package_never_imports_airflow(tmp_path):
     culprit = tmp_path / "tollbook" / "culprit.py"
     culprit.parent.mkdir()
     culprit.write_text("from airflow.sdk import dag\n\nprint(dag)\n")
-    ruff = [str(Path(sys.executable).parent / "ruff"), "check", "--no-cache", "--config", str(REPO / "pyproject.toml"), "--output-format", "concise"]
+    ruff = [
+        str(Path(sys.executable).parent / "ruff"),
+        "check",
+        "--no-cache",
+        "--config",
+        str(REPO / "pyproject.toml"),
+        "--output-format",
+        "concise",
+    ]
     assert "TID251" in subprocess.run([*ruff, str(culprit)], capture_output=True, text=True, check=False).stdout
     done = subprocess.run([*ruff, "--select", "TID251", str(REPO / "tollbook")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

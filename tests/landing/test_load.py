@@ -5,12 +5,11 @@ from decimal import Decimal
 
 import pytest
 import zstandard
+
 from tollbook import pipeline
 from tollbook.errors import ConfigError, DeliveryError
 
-HEADER = (
-    "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory\n"
-)
+HEADER = "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory\n"
 ONE_SOURCE = "currency: USD\nsources:\n  - {name: bill, format: focus, path: landing/bill/*}\n"
 
 

@@ -115,9 +115,7 @@ def deliver(warehouse):
             "status": "loaded", "error": None, "columns": list(columns),
         } | changes  # fmt: skip
         names = ", ".join(delivery)
-        warehouse.execute(
-            f"insert into meta.deliveries ({names}) values ({', '.join('?' * len(delivery))})", list(delivery.values())
-        )
+        warehouse.execute(f"insert into meta.deliveries ({names}) values ({', '.join('?' * len(delivery))})", list(delivery.values()))
         if delivery["is_current"]:
             warehouse.execute("insert into meta.delivery_days values (?, ?, ?)", [source, delivery_id, day])
 

@@ -19,8 +19,7 @@ def check(warehouse, tmp_path, now):
 
 def requests(warehouse, delivery_id, day, rows, source="gateway"):
     warehouse.execute(
-        "insert into raw.requests by name select ? as source_name, ? as delivery_id, ?::timestamp as requested_at"
-        " from range(?)",
+        "insert into raw.requests by name select ? as source_name, ? as delivery_id, ?::timestamp as requested_at from range(?)",
         [source, delivery_id, day, rows],
     )
 
@@ -158,9 +157,7 @@ def test_schema_drift_names_columns_that_came_and_went(check, deliver, find):
 def test_lost_rows_are_an_error(check, deliver, find, warehouse):
     deliver("gateway", "g1", "2026-11-04", 5, table="requests", quarantined=2)
     requests(warehouse, "g1", "2026-11-04", 3)
-    warehouse.execute(
-        "insert into raw.quarantine by name select 'gateway' as source_name, 'g1' as delivery_id from range(2)"
-    )
+    warehouse.execute("insert into raw.quarantine by name select 'gateway' as source_name, 'g1' as delivery_id from range(2)")
     assert find(check(["gateway"]), "rows_conserved", "gateway").status == "pass"
     warehouse.execute("delete from raw.requests where rowid = (select max(rowid) from raw.requests)")
     result = find(check(["gateway"]), "rows_conserved", "gateway")

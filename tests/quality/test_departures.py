@@ -130,9 +130,7 @@ def test_what_does_not_add_up_is_named(check, warehouse, case):
     damage, (check_id, subject, status, rows_seen, said) = BROKEN[case]
     warehouse.execute(damage)
     bad = [one for one in check(warehouse) if one.status != "pass"]
-    assert [(one.check_id, one.subject, one.status, one.rows_seen) for one in bad] == [
-        (check_id, subject, status, rows_seen)
-    ]
+    assert [(one.check_id, one.subject, one.status, one.rows_seen) for one in bad] == [(check_id, subject, status, rows_seen)]
     assert said in bad[0].message
 
 

@@ -111,8 +111,7 @@ def test_fields_come_in_any_order_case_and_subset(read):
     # a file that tells nothing of GPUs does not say zero
     assert values(rows, "gpu_count", "cpu_count", "memory_gb") == [(None, None, None)]
     # --parsable ends each line with a bar
-    rows = read([line + "|" for line in sacct(job(), job("8", JobName=""))])
-    assert values(rows, "name", "gpu_count") == [("train", 2), (None, 2)]
+    assert values(read([line + "|" for line in sacct(job(), job("8", JobName=""))]), "name", "gpu_count") == [("train", 2), (None, 2)]
 
 
 def test_without_a_header_26_fields_are_in_xdmods_order(read):
@@ -123,9 +122,8 @@ def test_without_a_header_26_fields_are_in_xdmods_order(read):
     for end in ("", "|"):
         rows = read([line + end])
         assert values(rows, "node", "file_row", "cpu_count") == [("k1", 1, 12), ("k2", 1, 12), ("k3", 1, 12)]
-        assert set(values(rows, "job_id", "holding_id", "cluster", "user_name", "started_at", "ended_at", "name")) == {
-            ("41", "42@1772359200", "ub", "hanx", TEN, TWELVE, "floors")
-        }
+        seen = set(values(rows, "job_id", "holding_id", "cluster", "user_name", "started_at", "ended_at", "name"))
+        assert seen == {("41", "42@1772359200", "ub", "hanx", TEN, TWELVE, "floors")}
 
 
 def test_columns_name_the_fields_of_a_file_without_header(read):
@@ -143,10 +141,15 @@ def test_quotes_line_ends_marks_blank_lines_and_bytes_are_no_matter(read):
         assert values(rows, "file_row", "name") == [(1, 'say "hi'), (3, '"'), (4, "é")]
 
 
-def test_a_compressed_file_with_a_pattern_for_a_name(db, tmp_path):
-    file = tmp_path / "sacct[1]*.txt.gz"
-    file.write_bytes(gzip.compress("\n".join(sacct(job())).encode()))
-    assert values(holdings(db, file), "job_id") == ["7"]
+def test_a_compressed_file_is_read_whole_or_not_at_all(db, tmp_path):
+    whole = gzip.compress("\n".join(sacct(*[job(str(n)) for n in range(500)])).encode())
+    file = tmp_path / "sacct[1]*.txt.gz"  # a name, not the pattern of another's
+    file.write_bytes(whole)
+    (tmp_path / "sacct1.txt.gz").write_bytes(whole)
+    assert len(holdings(db, file)) == 500
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TollbookError, match=r"sacct\[1\]\*\.txt\.gz cannot be read"):
+        slurm_sacct.project(db, file, {})
 
 
 def test_steps_hold_nothing_of_their_own(read, db):
@@ -156,22 +159,21 @@ def test_steps_hold_nothing_of_their_own(read, db):
         ("7", "7@1772359200", 8), ("9_1", "9@1772359200", 8), ("20+1", "21@1772359200", 8),
     ]  # fmt: skip
     assert db.execute("select file_row from skipped order by 1").fetchall() == [(2,), (3,), (4,), (6,), (8,)]
-
-
-def test_a_step_without_its_job_is_refused(read):
+    # a step whose job is not there is refused
     reason = "is a step whose job is not in the file; the job's own record tells what was held"
     refused = [(2, "JobID", "7.0", reason), (3, "JobID", "6.batch", reason)]
     read(sacct(job(Cluster="a"), job("7.0", Cluster="b"), job("6.batch", Cluster="a")), refused)
 
 
 def test_pending_jobs_are_held_by_nobody(read):
-    pending = {"State": "PENDING", "Start": "Unknown", "End": "Unknown", "NodeList": "None assigned", "AllocTRES": ""}
-    rows = read(sacct(job("50_9", JobIDRaw="50"), job("50_[10-12]", JobIDRaw="50", **pending)))
-    assert values(rows, "holding_id", "job_id", "attempt", "outcome", "submitted_at", "started_at", "node") == [
-        ("50@1772359200", "50_9", 1, "succeeded", NINE, TEN, "n1"),
-        ("50", "50_[10-12]", 1, "pending", NINE, None, None),
+    pending = {"State": "PENDING", "End": "Unknown", "NodeList": "None assigned", "AllocTRES": "", "ReqCPUS": "4"}
+    task, rest = job("50_9", JobIDRaw="50"), job("50_[10-12]", JobIDRaw="50", Start="Unknown", **pending)
+    names = ("holding_id", "job_id", "attempt", "outcome", "submitted_at", "started_at", "node", "gpu_count", "cpu_count")
+    assert values(read(sacct(task, rest, job("51", **pending))), *names) == [
+        ("50@1772359200", "50_9", 1, "succeeded", NINE, TEN, "n1", 2, 8),
+        ("50", "50_[10-12]", 1, "pending", NINE, None, None, 2, 4),  # what it asks for
+        ("51", "51", 1, "pending", NINE, None, None, 2, 4),  # its start is a forecast
     ]
-    assert rows[1]["gpu_count"] == 2, "what it asks for"
 
 
 def test_a_job_cancelled_before_it_started_holds_nothing(read):
@@ -201,11 +203,12 @@ def test_the_later_record_of_one_attempt_counts(read):
     ]
     rows = read(sacct(running, job("7.0"), job(), job(Start="2026-03-01T25:00:00")), refused)
     assert values(rows, "file_row", "outcome", "attempt") == [(3, "succeeded", 1)]
-
-
-def test_one_id_on_two_clusters_is_two_jobs(read):
-    rows = read(sacct(job(Cluster="a"), job(Cluster="b"), job()), cluster="c")
-    assert values(rows, "cluster", "attempt") == [("a", 1), ("b", 1), ("c", 1)]
+    # one id on two clusters is two jobs
+    assert values(read(sacct(job(Cluster="a"), job(Cluster="b"), job()), cluster="c"), "cluster", "attempt") == [
+        ("a", 1),
+        ("b", 1),
+        ("c", 1),
+    ]
 
 
 def test_an_end_that_is_not_known(read):
@@ -331,16 +334,14 @@ def test_bad_records_are_refused_with_row_column_and_value(read):
 
 
 def test_a_bar_in_a_name_is_refused_not_guessed(read):
-    reason = "has {} fields where 4 are expected; sacct does not escape a '|' or a line break in a field such as JobName".format
-    refused = [(1, "", "7|a|b|2026-03-01T10:00:00|", reason(5)), (3, "", "the rest of a name", reason(1))]
-    rows = read(["JobID|JobName|Start|End", "7|a|b|2026-03-01T10:00:00|", "8|a||", "the rest of a name"], refused)
-    assert values(rows, "job_id") == ["8"]
-
-
-def test_a_bar_in_the_first_name_does_not_decide_the_layout(db, tmp_path):
+    reason = "has {} fields where {} are expected; sacct does not escape a '|' or a line break in a field such as JobName".format
+    refused = [(1, "", "7|a|b|2026-03-01T10:00:00|", reason(5, 4)), (3, "", "the rest of a name", reason(1, 4))]
+    lines = ["JobID|JobName|Start|End", "7|a|b|2026-03-01T10:00:00|", "8|a||", "the rest of a name"]
+    assert values(read(lines, refused), "job_id") == ["8"]
+    # nor does it decide the layout where it comes first
     line = "1|1" + "|" * 10 + "|2026-03-01T10:00:00" * 2 + "|" * 12
-    (tmp_path / "sacct.txt").write_text("\n".join([line + "a|b", line + "a", "2" + line[1:]]))
-    assert values(holdings(db, tmp_path / "sacct.txt"), "file_row") == [2, 3]
+    refused = [(1, "", line + "a|b", reason(27, 26))]
+    assert values(read([line + "a|b", line + "a", "2" + line[1:]], refused), "file_row") == [2, 3]
 
 
 def test_every_record_is_loaded_refused_or_skipped(read, db, tmp_path):
@@ -368,19 +369,11 @@ def test_files_that_make_no_sense_say_what_to_do(db, tmp_path):
             slurm_sacct.project(db, tmp_path / "today.txt", options)
 
 
-def test_a_file_that_is_cut_off_is_refused(db, tmp_path):
-    whole = gzip.compress("\n".join(sacct(*[job(str(n)) for n in range(500)])).encode())
-    (tmp_path / "today.txt.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TollbookError, match=r"today\.txt\.gz cannot be read"):
-        slurm_sacct.project(db, tmp_path / "today.txt.gz", {})
-
-
 def test_pozidriv_has_every_job_and_cpu_hour(db, shared_data):
     db.execute(f"create table jobs as {slurm_sacct.project(db, shared_data / 'slurm_sacct' / 'pozidriv.log', {})}")
     sums = "count(distinct job_id), round(sum(cpu_count * epoch(ended_at - started_at)) / 3600, 6) as cpu_hours from jobs"
-    assert db.execute(f"select count(distinct file_row), count(distinct holding_id), {sums}").fetchall() == [
-        (11704, 11704, 11704, 71984.276389)
-    ]
+    every = f"select count(distinct file_row), count(distinct holding_id), {sums}"
+    assert db.execute(every).fetchall() == [(11704, 11704, 11704, 71984.276389)]
     assert db.execute(
         "select sum(gpu_count), min(submitted_at), max(ended_at), count(distinct account), count(distinct user_name) from jobs"
     ).fetchall() == [(0, datetime(2016, 12, 21, 21, 43, 34), datetime(2017, 1, 1, 23, 51, 25), 7, 18)]

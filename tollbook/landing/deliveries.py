@@ -47,8 +47,7 @@ def find(workspace: Workspace, source: Source) -> list[Delivery]:
     root, pattern = _anchor(workspace, source)
     if not root.is_dir() and not root.is_file():
         raise DeliveryError(
-            f"{source.name}: landing folder {root} does not exist. Create it, or mend `path` of the source in "
-            f"tollbook.yml ({source.path})."
+            f"{source.name}: landing folder {root} does not exist. Create it, or mend `path` of the source in tollbook.yml ({source.path})."
         )
     places = [root] if not pattern else sorted(root.glob(pattern))
     found = [delivery for place in places if (delivery := _read(workspace, source, place)) is not None]

@@ -80,18 +80,34 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         if counts[1] == 0:
             said = _first_reasons(db, source, delivery.delivery_id)
             raise DeliveryError(
-                f"{', '.join(delivery.names)}: " + (f"none of its {counts[0]} rows can be used: {said}" if counts[0] else
-                "has a header but no rows") + ". Deliver it again; what was loaded before stays."
+                f"{', '.join(delivery.names)}: "
+                + (f"none of its {counts[0]} rows can be used: {said}" if counts[0] else "has a header but no rows")
+                + ". Deliver it again; what was loaded before stays."
             )
         _touch_days(db, source, delivery.delivery_id)
-        db.execute("update meta.deliveries set is_current = false where source_name = ? and partition_key = ?",
-                   [source.name, delivery.partition_key])
-        db.execute("delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ?",
-                   [source.name, delivery.partition_key, delivery.delivery_id])
+        db.execute(
+            "update meta.deliveries set is_current = false where source_name = ? and partition_key = ?",
+            [source.name, delivery.partition_key],
+        )
+        db.execute(
+            "delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ?",
+            [source.name, delivery.partition_key, delivery.delivery_id],
+        )
         db.execute(
             "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, true, ?, ?, ?, 'loaded', null, ?, null)",
-            [source.name, source.table, delivery.partition_key, delivery.delivery_id, delivery.version, list(delivery.names),
-             delivery.bytes, delivery.arrived_at, now, *counts, sorted(columns)],
+            [
+                source.name,
+                source.table,
+                delivery.partition_key,
+                delivery.delivery_id,
+                delivery.version,
+                list(delivery.names),
+                delivery.bytes,
+                delivery.arrived_at,
+                now,
+                *counts,
+                sorted(columns),
+            ],
         )
         db.commit()
         report.loaded += 1
@@ -101,12 +117,24 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         db.rollback()
         message = str(error) if isinstance(error, TollbookError) else f"{', '.join(delivery.names)}: {str(error).splitlines()[0]}"
         report.failures.append(f"{source.name}: {message}")
-        db.execute("delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and status = 'failed'",
-                   [source.name, delivery.partition_key, delivery.delivery_id])
+        db.execute(
+            "delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and status = 'failed'",
+            [source.name, delivery.partition_key, delivery.delivery_id],
+        )
         db.execute(
             "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, false, null, null, null, 'failed', ?, null, null)",
-            [source.name, source.table, delivery.partition_key, delivery.delivery_id, delivery.version, list(delivery.names),
-             delivery.bytes, delivery.arrived_at, now, message],
+            [
+                source.name,
+                source.table,
+                delivery.partition_key,
+                delivery.delivery_id,
+                delivery.version,
+                list(delivery.names),
+                delivery.bytes,
+                delivery.arrived_at,
+                now,
+                message,
+            ],
         )
 
 
@@ -128,8 +156,9 @@ def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Pa
     delivered = {column: kind for column, kind in described.items() if column not in ("file_row", "cast_fault")}
     unknown = [column for column in delivered if column.casefold() not in definition["columns"]]
     if unknown:
-        raise DeliveryError(f"{source.name}: {source.table} has no column {', '.join(unknown)}; "
-                            f"it has {', '.join(definition['columns'])}. Mend `select`.")
+        raise DeliveryError(
+            f"{source.name}: {source.table} has no column {', '.join(unknown)}; it has {', '.join(definition['columns'])}. Mend `select`."
+        )
     missing = [column for column, wanted in definition["columns"].items() if wanted.get("required") and column not in delivered]
     if missing:
         raise DeliveryError(f"{file.name}: required column missing: {', '.join(missing)}. Add it to the file or to `select`.")
@@ -156,8 +185,10 @@ def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Pa
     origin = f"{text(source.name)} as source_name, {text(delivery.delivery_id)} as delivery_id, {text(name)} as file_name"
 
     faulty = db.execute(f"select count(*), count(fault) from ({rows})").fetchone()
-    db.execute(f"insert into raw.{source.table} by name select * exclude (fault), {origin} from ({rows})"
-               + (" where fault is null" if faulty[1] else ""))
+    db.execute(
+        f"insert into raw.{source.table} by name select * exclude (fault), {origin} from ({rows})"
+        + (" where fault is null" if faulty[1] else "")
+    )
     if faulty[1]:
         db.execute(
             f"insert into raw.quarantine by name select {origin}, file_row, fault.column_name, fault.value, fault.reason,"
@@ -171,8 +202,7 @@ def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Pa
 
 
 def _fault(condition: str, column: str, value: str, says: str) -> str:
-    return (f"case when {condition} then {{'column_name': {text(column)}, 'value': {value},"
-            f" 'reason': {text(says)}}} end")
+    return f"case when {condition} then {{'column_name': {text(column)}, 'value': {value}, 'reason': {text(says)}}} end"
 
 
 def _first(faults: list[str]) -> str:
@@ -239,8 +269,7 @@ def _touch_open(db, source: Source, delivery_id: str) -> None:
 def _is_news(db, delivery: Delivery) -> bool:
     """Whether the delivery replaces what is current: other content, and not an older version."""
     current = db.execute(
-        "select delivery_id, version, delivered_at from meta.deliveries"
-        " where source_name = ? and partition_key = ? and is_current",
+        "select delivery_id, version, delivered_at from meta.deliveries where source_name = ? and partition_key = ? and is_current",
         [delivery.source.name, delivery.partition_key],
     ).fetchone()
     if current is None:
@@ -264,8 +293,10 @@ def _remember_superseded(db, delivery: Delivery) -> None:
 def _note_duplicate(db, delivery: Delivery, twin: str) -> None:
     db.begin()
     _clear(db, delivery.source, delivery.partition_key)
-    db.execute("delete from meta.deliveries where source_name = ? and partition_key = ? and (is_current or status = 'duplicate')",
-               [delivery.source.name, delivery.partition_key])
+    db.execute(
+        "delete from meta.deliveries where source_name = ? and partition_key = ? and (is_current or status = 'duplicate')",
+        [delivery.source.name, delivery.partition_key],
+    )
     _note(db, delivery, "duplicate", f"the same content as {twin}, loaded once")
     db.commit()
 
@@ -274,8 +305,18 @@ def _note(db, delivery: Delivery, status: str, notes: str) -> None:
     source = delivery.source
     db.execute(
         "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, null, false, null, null, null, ?, null, null, ?)",
-        [source.name, source.table, delivery.partition_key, delivery.delivery_id, delivery.version, list(delivery.names),
-         delivery.bytes, delivery.arrived_at, status, notes],
+        [
+            source.name,
+            source.table,
+            delivery.partition_key,
+            delivery.delivery_id,
+            delivery.version,
+            list(delivery.names),
+            delivery.bytes,
+            delivery.arrived_at,
+            status,
+            notes,
+        ],
     )
 
 

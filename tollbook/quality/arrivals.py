@@ -70,10 +70,7 @@ def _profiles(db: duckdb.DuckDBPyConnection, sources: list[str], now: datetime) 
 
 def _count(db: duckdb.DuckDBPyConnection, now: datetime) -> None:
     """Fill ``counted``: rows in raw by delivery in scope, and how far they reach."""
-    db.execute(
-        "create or replace temp table counted"
-        " (source_name varchar, delivery_id varchar, row_count bigint, reaches_to timestamp)"
-    )
+    db.execute("create or replace temp table counted (source_name varchar, delivery_id varchar, row_count bigint, reaches_to timestamp)")
     tables = db.execute("select distinct table_name from deliveries_in_scope order by all").fetchall()
     for table in (row[0] for row in tables if row[0] in canonical_tables()):
         reach = _REACH.get(table, "null")
@@ -96,8 +93,7 @@ def _arrived(profile: SimpleNamespace, own: SourceGates) -> Measure:
         check_id="arrived",
         subject=profile.source_name,
         found=found,
-        advice="Compare the source's `path` in tollbook.yml with what lies there, then run "
-        f"`tollbook load {profile.source_name}`.",
+        advice=f"Compare the source's `path` in tollbook.yml with what lies there, then run `tollbook load {profile.source_name}`.",
         rows_seen=profile.rows_loaded or 0,
         observed=float(profile.deliveries),
         limits=(Limit(severity, float(profile.deliveries), 1.0, None, f"{severity} without a current delivery"),),
@@ -113,8 +109,7 @@ def _failed(profile: SimpleNamespace, own: SourceGates) -> Measure:
         check_id="failed_deliveries",
         subject=profile.source_name,
         found=found,
-        advice="What was loaded before stays in force. Have it delivered again, then run "
-        f"`tollbook load {profile.source_name}`.",
+        advice=f"What was loaded before stays in force. Have it delivered again, then run `tollbook load {profile.source_name}`.",
         rows_seen=profile.partitions,
         observed=float(profile.failed),
         limits=own.failed_deliveries.limits(profile.failed),
@@ -154,18 +149,13 @@ def _freshness(profile: SimpleNamespace, own: SourceGates) -> Measure:
 def _row_volume(profile: SimpleNamespace, own: SourceGates) -> Measure:
     """The newest delivery against the same weekday of the weeks before, or else the deliveries before it."""
     by_week = profile.weeks >= _ENOUGH_HISTORY
-    earlier, median = (
-        (profile.weeks, profile.weeks_median) if by_week else (profile.trailing, profile.trailing_median)
-    )
+    earlier, median = (profile.weeks, profile.weeks_median) if by_week else (profile.trailing, profile.trailing_median)
     ratio = profile.newest_rows / median if earlier >= _ENOUGH_HISTORY and median else None
     if ratio is None:
         found = f"not enough history: {number(earlier, 'earlier delivery')}, {_ENOUGH_HISTORY} are needed"
     else:
         usual = f"the same weekday of {earlier} weeks before" if by_week else f"the {earlier} deliveries before it"
-        found = (
-            f"{profile.newest_files} has {profile.newest_rows:,} rows, {ratio:.2f} times the median"
-            f" {median:,.0f} of {usual}"
-        )
+        found = f"{profile.newest_files} has {profile.newest_rows:,} rows, {ratio:.2f} times the median {median:,.0f} of {usual}"
     return Measure(
         check_id="row_volume",
         subject=profile.source_name,
@@ -237,10 +227,7 @@ def _rows_conserved(profile: SimpleNamespace) -> Measure:
 
 def _currency(profile: SimpleNamespace, own: SourceGates) -> Measure:
     if profile.assumed:
-        found = (
-            f"{profile.assumed:,} of {profile.billing_lines:,} lines name no currency;"
-            f" {profile.assumed_currencies} was assumed"
-        )
+        found = f"{profile.assumed:,} of {profile.billing_lines:,} lines name no currency; {profile.assumed_currencies} was assumed"
     else:
         found = f"{number(profile.billing_lines, 'line')}, all with their currency"
     return Measure(

@@ -34,8 +34,10 @@ def check(workspace: Workspace, run_id: str, tell: Callable[[str], None]) -> lis
         if result.status != "pass":
             tell(f"{result.status}: {result.check_id} ({result.subject}): {result.message}")
     errors = [result for result in results if result.status == "error"]
-    tell(f"{len(results)} checks: {sum(one.status == 'pass' for one in results)} passed, "
-         f"{sum(one.status == 'warn' for one in results)} warned, {len(errors)} failed")
+    tell(
+        f"{len(results)} checks: {sum(one.status == 'pass' for one in results)} passed, "
+        f"{sum(one.status == 'warn' for one in results)} warned, {len(errors)} failed"
+    )
     if errors:
         said = "\n".join(f"  {one.check_id} ({one.subject}): {one.message}" for one in errors)
         raise GateError(f"{len(errors)} checks stop the publish; what is published stays:\n{said}")

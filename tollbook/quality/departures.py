@@ -28,8 +28,7 @@ def check_departures(db: duckdb.DuckDBPyConnection, gates: Gates, run_id: str, d
         TollbookError: Great Expectations could not evaluate a limit.
     """
     tables = db.execute(
-        "select table_schema || '.' || table_name from information_schema.tables"
-        " where table_catalog = current_catalog()"
+        "select table_schema || '.' || table_name from information_schema.tables where table_catalog = current_catalog()"
     ).fetchall()
     present = {row[0] for row in tables}
     measures = []
@@ -71,10 +70,17 @@ def _reconciliation(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure
             )
         else:
             found = f"delta 0 in {number(row.periods, 'billing period')}, {number(row.rows_compared, 'row')} compared"
-        measures.append(Measure(
-            "reconciliation_delta", row.source_name, found.rstrip(), _REBUILD, observed=float(row.differing),
-            limits=gate.counted(row.beyond_warn, row.beyond_error), **expected,
-        ))
+        measures.append(
+            Measure(
+                "reconciliation_delta",
+                row.source_name,
+                found.rstrip(),
+                _REBUILD,
+                observed=float(row.differing),
+                limits=gate.counted(row.beyond_warn, row.beyond_error),
+                **expected,
+            )
+        )
         if row.uneven:
             found = (
                 f"{row.rows_delivered} lines delivered, {row.rows_loaded} in the marts,"
@@ -82,10 +88,17 @@ def _reconciliation(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure
             )
         else:
             found = f"delivered = in the marts + quarantined, {number(row.rows_compared, 'row')} compared"
-        measures.append(Measure(
-            "reconciliation_rows", row.source_name, found, _REBUILD, observed=float(row.uneven),
-            limits=_none_but(row.uneven, "error where rows are missing or too many"), **expected,
-        ))
+        measures.append(
+            Measure(
+                "reconciliation_rows",
+                row.source_name,
+                found,
+                _REBUILD,
+                observed=float(row.uneven),
+                limits=_none_but(row.uneven, "error where rows are missing or too many"),
+                **expected,
+            )
+        )
     return measures or _nothing("reconciliation_delta", "quality.fct_reconciliation", "no billing lines to reconcile")
 
 
@@ -100,10 +113,18 @@ def _bridge(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
         else:
             compared = number(row.rows_compared, "row")
             found = f"remainder 0 in {number(row.periods, 'billing period')}, {compared} compared"
-        measures.append(Measure(
-            "bridge_remainder", row.billed_by, found.rstrip(), _REBUILD, row.rows_compared, float(row.differing),
-            gate.counted(row.beyond_warn, row.beyond_error), expects_rows=row.charges > 0,
-        ))
+        measures.append(
+            Measure(
+                "bridge_remainder",
+                row.billed_by,
+                found.rstrip(),
+                _REBUILD,
+                row.rows_compared,
+                float(row.differing),
+                gate.counted(row.beyond_warn, row.beyond_error),
+                expects_rows=row.charges > 0,
+            )
+        )
     return measures or _nothing("bridge_remainder", "quality.fct_bridge", "no charges to bridge")
 
 
@@ -114,10 +135,18 @@ def _chargeback(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
         found = f"{_exact(row.effective_cost)} {currency} of effective cost, {_exact(row.charged_cost)} charged"
         if row.differing:
             found += f": a difference of {_exact(row.delta)} {currency}"
-        measures.append(Measure(
-            "chargeback_delta", row.source_name, found.rstrip(), _REBUILD, row.rows_compared, float(row.differing),
-            gate.counted(row.beyond_warn, row.beyond_error), expects_rows=row.billing_lines > 0,
-        ))
+        measures.append(
+            Measure(
+                "chargeback_delta",
+                row.source_name,
+                found.rstrip(),
+                _REBUILD,
+                row.rows_compared,
+                float(row.differing),
+                gate.counted(row.beyond_warn, row.beyond_error),
+                expects_rows=row.billing_lines > 0,
+            )
+        )
     return measures or _nothing("chargeback_delta", "finance.fct_chargeback", "no billing lines to charge")
 
 
@@ -131,12 +160,18 @@ def _unowned(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
                 f"{row.unowned_ratio:.1%} of the money of {_month(row.usage_period)} has no owner:"
                 f" {_money(row.unowned_cost, row.currency_code)} net"
             )
-        measures.append(Measure(
-            "unowned_ratio", row.source_name, found,
-            "Add a rule to config/owners.csv or tag the resources; in finance.fct_charges their team is NULL.",
-            row.row_count, row.unowned_ratio, gates.of(row.source_name).unowned_ratio.limits(row.unowned_ratio),
-            expects_rows=row.billing_lines > 0,
-        ))
+        measures.append(
+            Measure(
+                "unowned_ratio",
+                row.source_name,
+                found,
+                "Add a rule to config/owners.csv or tag the resources; in finance.fct_charges their team is NULL.",
+                row.row_count,
+                row.unowned_ratio,
+                gates.of(row.source_name).unowned_ratio.limits(row.unowned_ratio),
+                expects_rows=row.billing_lines > 0,
+            )
+        )
     return measures or _nothing("unowned_ratio", "finance.fct_chargeback", "no money to own")
 
 
@@ -148,14 +183,20 @@ def _tag_coverage(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
             found = f"no money to tag in {_month(row.period)}"
         else:
             found = (
-                f"{ratio:.1%} of the money of {_month(row.period)} carries the tag,"
-                f" {_money(row.untagged_cost, row.currency_code)} does not"
+                f"{ratio:.1%} of the money of {_month(row.period)} carries the tag, {_money(row.untagged_cost, row.currency_code)} does not"
             )
-        measures.append(Measure(
-            "tag_coverage", f"{row.source_name}: {row.tag}", found,
-            "Tag the resources, or end the tag's validity in config/required_tags.csv.",
-            row.row_count, ratio, gates.of(row.source_name).tag_coverage.limits(ratio), expects_rows=row.is_required,
-        ))
+        measures.append(
+            Measure(
+                "tag_coverage",
+                f"{row.source_name}: {row.tag}",
+                found,
+                "Tag the resources, or end the tag's validity in config/required_tags.csv.",
+                row.row_count,
+                ratio,
+                gates.of(row.source_name).tag_coverage.limits(ratio),
+                expects_rows=row.is_required,
+            )
+        )
     return measures or _nothing("tag_coverage", "quality.fct_tag_coverage", "config/required_tags.csv requires none")
 
 
@@ -169,30 +210,48 @@ def _negative_idle(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]
         )
     else:
         found = f"no idle time or cost below 0 in {number(row.row_count, 'row')}"
-    return [Measure("negative_idle", "engineering.fct_gpu_hours", found, _REBUILD, row.row_count, float(bad),
-                    _none_but(bad, "error where idle is below 0"))]
+    return [
+        Measure(
+            "negative_idle",
+            "engineering.fct_gpu_hours",
+            found,
+            _REBUILD,
+            row.row_count,
+            float(bad),
+            _none_but(bad, "error where idle is below 0"),
+        )
+    ]
 
 
 def _null_costs(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
     measures = []
     for row in query.run(db, "null_costs"):
         if row.null_rows:
-            found = (
-                f"{row.null_rows:,} of {row.row_count:,} rows, {row.null_ratio:.1%} of the {row.unit}, have no cost:"
-                f" {row.reasons}"
-            )
+            found = f"{row.null_rows:,} of {row.row_count:,} rows, {row.null_ratio:.1%} of the {row.unit}, have no cost: {row.reasons}"
         else:
             found = f"{number(row.row_count, 'row')}, none without a cost"
-        measures.append(Measure(
-            "null_cost_ratio", row.mart, found,
-            "Add the bill, the node (capacity) or the price (config/prices.csv) that is missing; it is not zero.",
-            row.row_count, row.null_ratio, gates.null_cost_ratio.limits(row.null_ratio),
-        ))
-        measures.append(Measure(
-            "null_cost_without_reason", row.mart,
-            f"{row.without_reason:,} of {row.null_rows:,} rows without a cost do not say why", _REBUILD,
-            row.row_count, float(row.without_reason), gates.null_cost_without_reason.limits(row.without_reason),
-        ))
+        measures.append(
+            Measure(
+                "null_cost_ratio",
+                row.mart,
+                found,
+                "Add the bill, the node (capacity) or the price (config/prices.csv) that is missing; it is not zero.",
+                row.row_count,
+                row.null_ratio,
+                gates.null_cost_ratio.limits(row.null_ratio),
+            )
+        )
+        measures.append(
+            Measure(
+                "null_cost_without_reason",
+                row.mart,
+                f"{row.without_reason:,} of {row.null_rows:,} rows without a cost do not say why",
+                _REBUILD,
+                row.row_count,
+                float(row.without_reason),
+                gates.null_cost_without_reason.limits(row.without_reason),
+            )
+        )
     return measures
 
 
@@ -201,10 +260,18 @@ def _charge_rows(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
     for row in query.run(db, "charge_rows"):
         found = f"{number(row.mart_rows, 'row')} for {number(row.input_rows, 'billing line')}"
         limit = Limit("error", float(row.differing), None, 0.0, "error unless one row per line", of="rows_differing")
-        measures.append(Measure(
-            "mart_rows", f"finance.fct_charges: {row.source_name}", found, _REBUILD, row.mart_rows,
-            float(row.mart_rows), (limit,), expects_rows=row.input_rows > 0,
-        ))
+        measures.append(
+            Measure(
+                "mart_rows",
+                f"finance.fct_charges: {row.source_name}",
+                found,
+                _REBUILD,
+                row.mart_rows,
+                float(row.mart_rows),
+                (limit,),
+                expects_rows=row.input_rows > 0,
+            )
+        )
     return measures or _nothing("mart_rows", "finance.fct_charges", "no billing lines")
 
 
@@ -214,8 +281,7 @@ def _rows_for(mart: str, name: str, what: str) -> Callable[[duckdb.DuckDBPyConne
     def measured(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
         (row,) = query.run(db, name)
         found = f"{number(row.mart_rows, 'row')} for {number(row.input_rows, what)}"
-        return [Measure("mart_rows", mart, found, _REBUILD, row.mart_rows, float(row.mart_rows),
-                        expects_rows=row.input_rows > 0)]
+        return [Measure("mart_rows", mart, found, _REBUILD, row.mart_rows, float(row.mart_rows), expects_rows=row.input_rows > 0)]
 
     return measured
 

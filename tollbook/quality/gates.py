@@ -137,10 +137,7 @@ class Gates(SourceGates):
         try:
             return cls(**general, sources=sources)
         except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, not {fault['input']!r}"
-                for fault in error.errors()
-            )
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}, not {fault['input']!r}" for fault in error.errors())
             raise ConfigError(f"{file}: {faults}") from error
 
     def of(self, source: str) -> SourceGates:

@@ -89,9 +89,7 @@ def _validate(subjects: list[str], values: Values, held: Held, edge: str, run_id
     profile = source.add_batch_definition_whole_dataframe("profile")
     checkpoint = gx.Checkpoint(
         name=edge,
-        validation_definitions=[
-            context.validation_definitions.add(gx.ValidationDefinition(name=edge, data=profile, suite=suite))
-        ],
+        validation_definitions=[context.validation_definitions.add(gx.ValidationDefinition(name=edge, data=profile, suite=suite))],
         actions=[gx.checkpoint.UpdateDataDocsAction(name="data_docs")],
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row", "subject"]},
     )
@@ -109,8 +107,7 @@ def _validate(subjects: list[str], values: Values, held: Held, edge: str, run_id
         meta, found = result.expectation_config.meta, result.result.get("unexpected_index_list")
         if result.exception_info.get("raised_exception") or (found is None and not result.success):
             raise TollbookError(
-                f"Great Expectations could not judge {meta['column']} at the {edge} edge, so nothing is published:"
-                f" {result.exception_info}"
+                f"Great Expectations could not judge {meta['column']} at the {edge} edge, so nothing is published: {result.exception_info}"
             )
         failed |= {(meta["column"], meta["severity"], int(one["row"])) for one in found or []}
     return failed

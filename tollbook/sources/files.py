@@ -6,12 +6,11 @@ Unreadable records are kept apart in the temp table ``unread`` (file_row, column
 
 from __future__ import annotations
 
-import gzip
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import fsspec
 import zstandard
 
 from tollbook.errors import DeliveryError
@@ -63,14 +62,8 @@ def open_delivery(db: duckdb.DuckDBPyConnection, file: Path, *, all_text: bool =
 
 def header(file: Path) -> str:
     """The first line of a text file, decompressed."""
-    with file.open("rb") as raw:
-        if file.suffix == ".gz":
-            stream: io.BufferedIOBase = gzip.open(raw)
-        elif file.suffix == ".zst":
-            stream = io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
-        else:
-            stream = raw
-        return stream.readline().decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    with fsspec.open(str(file), "rt", compression="infer", encoding="utf-8-sig", errors="replace") as text:
+        return text.readline().rstrip("\r\n")
 
 
 def guess_delimiter(line: str) -> str:

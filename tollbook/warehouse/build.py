@@ -108,10 +108,14 @@ def _refuse_unknown_currencies(workspace: Workspace, db: duckdb.DuckDBPyConnecti
         [workspace.currency, workspace.currency],
     ).fetchall()
     if missing:
-        said = "; ".join(f"{code}: {rows:,} lines of {names}, {cost:,.2f} {code} billed, charges from {first} to {last}"
-                         for code, names, rows, cost, first, last in missing)
-        raise ConfigError(f"no exchange rate to {workspace.currency} for {said}. Add a dated rate to "
-                          f"{workspace.config / 'exchange_rates.csv'} and run again; what is published stays.")
+        said = "; ".join(
+            f"{code}: {rows:,} lines of {names}, {cost:,.2f} {code} billed, charges from {first} to {last}"
+            for code, names, rows, cost, first, last in missing
+        )
+        raise ConfigError(
+            f"no exchange rate to {workspace.currency} for {said}. Add a dated rate to "
+            f"{workspace.config / 'exchange_rates.csv'} and run again; what is published stays."
+        )
 
 
 def _models_hash() -> str:
@@ -127,9 +131,27 @@ def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) 
     # dbt reads its profile from the environment; it takes seconds to import, so only here
     target = workspace.temp / "dbt"
     target.mkdir(parents=True, exist_ok=True)
-    arguments = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target),
-                 "--log-path", str(target), "--log-level", "none", "--log-level-file", "info", "--exclude-resource-type", "unit_test",
-                 "--threads", "1", "--indirect-selection", "cautious"]
+    arguments = [
+        "build",
+        "--project-dir",
+        str(PROJECT),
+        "--profiles-dir",
+        str(PROJECT),
+        "--target-path",
+        str(target),
+        "--log-path",
+        str(target),
+        "--log-level",
+        "none",
+        "--log-level-file",
+        "info",
+        "--exclude-resource-type",
+        "unit_test",
+        "--threads",
+        "1",
+        "--indirect-selection",
+        "cautious",
+    ]
     if full_refresh:
         arguments.append("--full-refresh")
     with _environment(workspace):
@@ -146,7 +168,9 @@ def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) 
     if outcome.result is None or not hasattr(outcome.result, "results"):
         raise TollbookError(f"dbt did not run: {outcome.exception}")
     bad = [one for one in outcome.result.results if one.status in ("error", "fail", "runtime error")]
-    said = "\n".join(f"  {one.node.resource_type} {one.node.name} ({one.node.original_file_path}): {_first_lines(one.message)}" for one in bad)
+    said = "\n".join(
+        f"  {one.node.resource_type} {one.node.name} ({one.node.original_file_path}): {_first_lines(one.message)}" for one in bad
+    )
     raise TollbookError(f"{len(bad)} models or tests failed; nothing was published:\n{said}\nMore in {target / 'dbt.log'}.")
 
 

@@ -54,8 +54,10 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> str:
                 # without rules of its own a workspace goes by the tag that most have
                 db.execute("insert into config.owners values ('default', 100, 'tag:team', '*', '{value}', null, null, null)")
         own = ", ".join(f"({text(source.name)}, {source.own})" for source in workspace.sources) or "(null, null)"
-        db.execute("create or replace table config.sources as"
-                   f" select * from (values {own}) as listed (source_name, is_own) where source_name is not null")
+        db.execute(
+            "create or replace table config.sources as"
+            f" select * from (values {own}) as listed (source_name, is_own) where source_name is not null"
+        )
         db.execute(f"create or replace table config.workspace as select {text(workspace.currency)} as currency_code")
         digest.update(own.encode())
         db.commit()
@@ -71,15 +73,20 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
     if not file.is_file() or not file.read_text().strip():
         return
     try:
-        db.execute(f"create or replace temp table rules as select * from read_csv({text(str(file))}, header = true, delim = ',',"
-                   " all_varchar = true)")
+        db.execute(
+            f"create or replace temp table rules as select *, row_number() over () as rule_row from read_csv({text(str(file))}, header = true, delim = ',',"
+            " all_varchar = true)"
+        )
     except duckdb.Error as error:
         raise ConfigError(f"{file}: cannot be read as CSV: {str(error).splitlines()[0]}") from error
-    present = [row[0] for row in db.execute("describe rules").fetchall()]
+    present = [row[0] for row in db.execute("describe rules").fetchall() if row[0] != "rule_row"]
     if set(present) != set(columns):
         missing, more = sorted(set(columns) - set(present)), sorted(set(present) - set(columns))
-        said = "; ".join(part for part in (f"missing column {', '.join(missing)}" if missing else "",
-                                           f"unknown column {', '.join(more)}" if more else "") if part)
+        said = "; ".join(
+            part
+            for part in (f"missing column {', '.join(missing)}" if missing else "", f"unknown column {', '.join(more)}" if more else "")
+            if part
+        )
         raise ConfigError(f"{file}: {said}. Its columns are {', '.join(columns)}.")
     values = []
     for name, kind in columns.items():
@@ -92,12 +99,12 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
             _refuse(db, file, name, f"{quoted(name)} not in ({choices})", f"is not one of {choices}")
         values.append(f"{value} as {name}")
     _refuse(db, file, "valid_to", "try_cast(valid_to as date) <= try_cast(valid_from as date)", "is not after valid_from")
-    db.execute(f"insert into config.{table} select {', '.join(values)}, rowid + 1 from rules")
+    db.execute(f"insert into config.{table} select {', '.join(values)}, rule_row from rules")
 
 
 def _refuse(db: duckdb.DuckDBPyConnection, file: Path, column: str, condition: str | None, says: str) -> None:
     if condition is None:
         return
-    row = db.execute(f"select rowid + 1, {quoted(column)} from rules where {condition} limit 1").fetchone()
+    row = db.execute(f"select rule_row, {quoted(column)} from rules where {condition} limit 1").fetchone()
     if row:
         raise ConfigError(f"{file}, row {row[0]}, column {column}: {row[1]!r} {says}. Mend the file; the rules in force stay.")

@@ -16,9 +16,7 @@ from tollbook.workspace import Workspace
 
 
 @contextmanager
-def writing(
-    workspace: Workspace, what: str, wait_seconds: float = 3600, tell: Callable[[str], None] = print
-) -> Iterator[None]:
+def writing(workspace: Workspace, what: str, wait_seconds: float = 3600, tell: Callable[[str], None] = print) -> Iterator[None]:
     """Hold the workspace's write lock; who has to wait is told for whom. Nested use in one process is free.
 
     The kernel releases the lock when the process ends, however it ends.
