@@ -151,6 +151,15 @@ def test_a_missing_landing_folder_is_named(workspace):
         pipeline.load_source(ws, "bill", tell=quiet)
 
 
+def test_signs_of_a_pattern_in_a_file_name_are_just_signs(workspace, ask):
+    ws = workspace(ONE_SOURCE, {"landing/bill/a[1].csv": HEADER + line("7"), "landing/bill/a1.csv": HEADER + line("1")})
+    load(ws)
+    assert ask(ws, "select file_name, billed_cost::int from raw.billing_lines order by 1") == [
+        ("landing/bill/a1.csv", 1),
+        ("landing/bill/a[1].csv", 7),
+    ]
+
+
 def test_half_copied_files_wait(workspace):
     ws = workspace(ONE_SOURCE, {"landing/bill/a.csv.part": HEADER + line(), "landing/bill/.hidden.csv": HEADER})
     assert "no file matches" in load(ws)[0].failures[0]

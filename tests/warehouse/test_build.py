@@ -135,6 +135,20 @@ def test_a_silent_cluster_is_unknown_and_under_its_owner_never_idle(workspace, a
     assert ask(ws, "select team, component, charged_cost::int from finance.fct_chargeback") == [("search", "gpu_unknown", 2)]
 
 
+def test_an_attempt_that_two_dumps_repeat_is_held_once(workspace, ask):
+    fleet = FLEET + "n1,k,p,A10,1,2026-09-01 00:00,2026-09-04 00:00\n"
+    running = PODS + 'job@1,k,n1,1,1,2026-09-01 00:00,,"",\n'
+    ended = PODS + 'job@1,k,n1,1,1,2026-09-01 00:00,2026-09-01 05:00,"",\n'
+    ws = workspace(SETTINGS, {"landing/fleet/a.csv": fleet, "landing/pods/day1.csv": running})
+    night(ws)
+    held = "select round(sum(gpu_hours), 6), max(outcome) from engineering.fct_job_costs"
+    assert ask(ws, held) == [(72.0, None)]  # to the horizon
+    (ws.root / "landing/pods/day2.csv").write_text(ended)
+    night(ws)
+    assert ask(ws, held) == [(5.0, None)]
+    assert ask(ws, "select round(sum(gpu_hours), 6) from engineering.fct_gpu_hours where layer = 'held'") == [(5.0,)]
+
+
 def test_a_vendor_bill_is_split_over_its_users_by_list_price(workspace, ask):
     ws = workspace(
         SETTINGS,

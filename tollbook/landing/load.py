@@ -258,12 +258,16 @@ def _touch_days(db, source: Source, delivery_id: str) -> None:
 
 
 def _touch_open(db, source: Source, delivery_id: str) -> None:
-    if source.table in ("holdings", "capacity"):
-        db.execute(
-            f"insert into meta.touched_open select min(started_at)::date from raw.{source.table}"
-            " where source_name = ? and delivery_id = ? and ended_at is null having min(started_at) is not null",
-            [source.name, delivery_id],
-        )
+    """Note from when the delivery has, or decides, something without an end: another delivery may repeat its attempts."""
+    if source.table not in ("holdings", "capacity"):
+        return
+    repeated = " or holding_id in (select holding_id from raw.holdings where source_name = $1 and delivery_id = $2)"
+    db.execute(
+        f"insert into meta.touched_open select min(started_at)::date from raw.{source.table} where source_name = $1"
+        f" and ended_at is null and (delivery_id = $2{repeated if source.table == 'holdings' else ''})"
+        " having min(started_at) is not null",
+        [source.name, delivery_id],
+    )
 
 
 def _is_news(db, delivery: Delivery) -> bool:

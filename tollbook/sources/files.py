@@ -6,6 +6,7 @@ Unreadable records are kept apart in the temp table ``unread`` (file_row, column
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +141,9 @@ def _columns(db: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def _text(file: Path) -> str:
-    return "'" + str(file).replace("'", "''") + "'"
+    # the engine would take these signs for a pattern
+    path = re.sub(r"([*?\[])", r"[\1]", str(file))
+    return "'" + path.replace("'", "''") + "'"
 
 
 def _first_line(error: Exception) -> str:

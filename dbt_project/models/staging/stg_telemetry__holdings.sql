@@ -1,4 +1,5 @@
 -- One row per attempt and node; an attempt without an end lasts to the horizon of what is known. Never started: no start.
+-- Daily dumps overlap and repeat an attempt: the row that knows its end counts, then the later end, then the later file.
 select
     holdings.source_name,
     holdings.holding_id,
@@ -28,3 +29,7 @@ select
     holdings.file_row
 from {{ source('raw', 'holdings') }} as holdings
 cross join {{ source('meta', 'horizon') }} as horizon
+qualify row_number() over (
+    partition by holdings.source_name, holdings.cluster, holdings.holding_id, holdings.node, holdings.started_at
+    order by holdings.ended_at desc nulls last, holdings.file_name desc, holdings.file_row desc
+) = 1
