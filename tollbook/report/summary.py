@@ -106,10 +106,13 @@ class Whole:
 
 def _look_next(published: Path) -> Whole:
     grid = Grid.grid(padding=(0, 2))
+    # the commands as they must be typed where the reader stands
+    workspace, here = published.resolve().parent, Path.cwd()
+    where = "" if workspace == here else f" -w {workspace.relative_to(here) if workspace.is_relative_to(here) else workspace}"
     places = (
         ("the same as pictures", str(published / "report.html")),
         ("every check and what it saw", str(published / "checks.html")),
-        *LOOK_NEXT,
+        *((what, command + where) for what, command in LOOK_NEXT),
     )
     for column in zip(*places, strict=True):
         grid.add_column(min_width=max(map(cell_len, column)))
