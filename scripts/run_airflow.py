@@ -17,8 +17,10 @@ import airflow_env
 def main(workspace: Path) -> int:
     airflow_env.apply(workspace)
     airflow_env.prepare()
-    command = [str(Path(sys.executable).parent / "airflow"), "standalone"]
-    process = subprocess.Popen(command, start_new_session=True)
+    # standalone starts its parts by name
+    programs = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen([f"{programs}/airflow", "standalone"], start_new_session=True, env=environment)
     try:
         return process.wait()
     except KeyboardInterrupt:
