@@ -24,7 +24,7 @@ from tollbook_dags import DEFAULTS, TELEMETRY
     tags=["tollbook"],
 )
 def load_telemetry():
-    @task(pool="default_pool")
+    @task(pool="default_pool", retries=3, retry_delay=timedelta(seconds=30))
     def list_sources() -> list[str]:
         from tollbook.workspace import Workspace
 
