@@ -11,20 +11,11 @@ If `publish` fails: clear it. Every step can be run again at any time.
 
 from datetime import timedelta
 
-import pendulum
 from airflow.sdk import dag, task
-from tollbook_dags import BILLING, DEFAULTS, TELEMETRY
+from tollbook_dags import BILLING, DAG_SETTINGS, TELEMETRY
 
 
-@dag(
-    schedule=(BILLING | TELEMETRY),
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
-    max_active_runs=1,
-    default_args=DEFAULTS,
-    doc_md=__doc__,
-    tags=["tollbook"],
-)
+@dag(schedule=(BILLING | TELEMETRY), doc_md=__doc__, **DAG_SETTINGS)
 def build_warehouse():
     @task(retries=1, retry_delay=timedelta(minutes=5))
     def build() -> int:

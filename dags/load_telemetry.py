@@ -7,44 +7,7 @@ If it fails: read the task's last lines, mend the file or `tollbook.yml`, and cl
 nothing doubles. `tollbook status` shows what arrived and what is in quarantine.
 """
 
-from datetime import timedelta
+# Airflow looks for the words airflow and dag before it reads a file
+from tollbook_dags import TELEMETRY, load_dag
 
-import pendulum
-from airflow.sdk import dag, task
-from tollbook_dags import DEFAULTS, TELEMETRY
-
-
-@dag(
-    schedule="30 4 * * *",
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
-    max_active_runs=1,
-    default_args=DEFAULTS,
-    doc_md=__doc__,
-    tags=["tollbook"],
-)
-def load_telemetry():
-    @task(pool="default_pool", retries=3, retry_delay=timedelta(seconds=30))
-    def list_sources() -> list[str]:
-        from tollbook.workspace import Workspace
-
-        return [source.name for source in Workspace.open().sources if not source.is_billing]
-
-    @task(
-        outlets=[TELEMETRY],
-        retries=4,
-        retry_delay=timedelta(minutes=5),
-        retry_exponential_backoff=True,
-        max_retry_delay=timedelta(hours=1),
-        map_index_template="{{ task.op_kwargs['name'] }}",
-    )
-    def load(name: str) -> int:
-        from tollbook import pipeline
-        from tollbook.workspace import Workspace
-
-        return pipeline.load_source(Workspace.open(), name).rows
-
-    load.expand(name=list_sources())
-
-
-load_telemetry()
+load_telemetry = load_dag("load_telemetry", TELEMETRY, "30 4 * * *", billing=False, doc=__doc__)
