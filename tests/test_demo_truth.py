@@ -1,6 +1,7 @@
 """A demo fleet through the whole night: who is charged what is who really owes what, to the last digit."""
 
 import duckdb
+
 from tollbook import pipeline
 from tollbook.demo import generate
 from tollbook.workspace import Workspace

@@ -18,7 +18,24 @@ SETTINGS_FILE = "tollbook.yml"
 STORAGE_VERSION = "v1.5.0"
 
 #: Formats with a reader of their own, and the canonical table each one fills.
-FORMATS = {"focus": "billing_lines", "slurm_sacct": "holdings"}
+FORMATS = {
+    "focus": "billing_lines",
+    "aws_cur": "billing_lines",
+    "gcp_billing": "billing_lines",
+    "azure_cost": "billing_lines",
+    "oci_cost": "billing_lines",
+    "openai_costs": "billing_lines",
+    "anthropic_cost": "billing_lines",
+    "openai_usage": "vendor_usage",
+    "anthropic_usage": "vendor_usage",
+    "focus_contract_commitment": "contract_commitments",
+    "focus_billing_period": "billing_periods",
+    "focus_invoice_detail": "invoices",
+    "genai_prices": "prices",
+    "slurm_sacct": "holdings",
+}
+#: Tables whose rows are the user's own ledger: their costs are nobody's invoice.
+OWN_TABLES = ("assets", "asset_costs")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -37,14 +54,15 @@ class Source(BaseModel):
     ``format`` names a reader, or ``table`` a canonical table whose columns the file has or ``select`` makes.
     ``partition`` is a regular expression on the file's path: its group ``partition`` (or the whole match) says which
     deliveries replace each other, its group ``version`` which is newer. Without it each path is a partition of its own,
-    and what lies there now is the newest.
+    and what lies there now is the newest. ``manifest`` names a kind of manifest that says when a delivery is complete.
+    ``options`` are the reader's own; it refuses what it does not know.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     name: Name
     path: str
-    format: Literal["focus", "slurm_sacct"] | None = None
+    format: Literal[tuple(FORMATS)] | None = None
     table: str | None = None
     select: str | None = None
     partition: str | None = None
@@ -53,6 +71,9 @@ class Source(BaseModel):
     timezone: str = "UTC"
     columns: list[str] | None = None
     own: bool = False
+    manifest: str | None = None
+    storage_options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def one_way_in(self) -> Source:
@@ -63,7 +84,26 @@ class Source(BaseModel):
         self.table = self.table or FORMATS[self.format]
         if self.table not in canonical_tables():
             raise ValueError(f"no canonical table `{self.table}`; there are: {', '.join(canonical_tables())}")
+        self.own = self.own or self.table in OWN_TABLES
         return self
+
+    def option(self, name: str, default: Any = None, choices: tuple | None = None) -> Any:
+        """One of the reader's options.
+
+        Raises:
+            ConfigError: its value is none of ``choices``.
+        """
+        value = self.options.get(name, default)
+        if choices and value not in choices:
+            raise ConfigError(f"{self.name}: option {name} is {value!r}; it must be one of {', '.join(map(repr, choices))}.")
+        return value
+
+    def refuse_other_options(self, *known: str) -> None:
+        """Raise ConfigError for an option that the reader does not know."""
+        unknown = sorted(set(self.options) - set(known))
+        if unknown:
+            said = f"it knows {', '.join(known)}" if known else "it has none"
+            raise ConfigError(f"{self.name}: {self.format or self.table} has no option {', '.join(unknown)}; {said}.")
 
     @property
     def is_billing(self) -> bool:

@@ -12,6 +12,7 @@ import yaml
 
 from tollbook.errors import TollbookError
 from tollbook.sources import slurm_sacct
+from tollbook.workspace import Source
 
 JOB = {
     "JobID": "7", "JobIDRaw": "7", "User": "ada", "Account": "physics", "Partition": "gpu", "State": "COMPLETED",
@@ -48,14 +49,18 @@ def read(db, tmp_path):
         file = tmp_path / "sacct.txt"
         file.write_bytes((newline.join(lines) + newline).encode(encoding))
         rows = holdings(db, file, **options)
-        assert db.execute("select * from rejected order by file_row").fetchall() == list(refused)
+        assert db.execute("select * from unread order by file_row").fetchall() == list(refused)
         return rows
 
     return read
 
 
+def slurm(**options):
+    return Source(name="slurm", format="slurm_sacct", path="*.txt", **options)
+
+
 def holdings(db, file, **options):
-    result = db.execute(f"select * from ({slurm_sacct.project(db, file, options)}) order by file_row, node")
+    result = db.execute(f"select * from ({slurm_sacct.project(db, file, slurm(**options), 'USD')}) order by file_row, node")
     return [dict(zip([column[0] for column in result.description], row, strict=True)) for row in result.fetchall()]
 
 
@@ -80,7 +85,7 @@ def test_a_job_holds_its_allocation_from_start_to_end(read):
 
 def test_the_columns_are_the_canonical_ones(db, tmp_path):
     (tmp_path / "sacct.txt").write_text("\n".join(sacct(job())))
-    select = slurm_sacct.project(db, tmp_path / "sacct.txt", {})
+    select = slurm_sacct.project(db, tmp_path / "sacct.txt", slurm(), "USD")
     got = {name: kind.lower().replace(" ", "") for name, kind, *_ in db.execute(f"describe {select}").fetchall()}
     canonical = yaml.safe_load((resources.files("tollbook.sources") / "canonical.yml").read_text())["holdings"]["columns"]
     assert got.pop("file_row") == "bigint"
@@ -126,7 +131,7 @@ def test_without_a_header_26_fields_are_in_xdmods_order(read):
 
 def test_columns_name_the_fields_of_a_file_without_header(read):
     line = "5|2026-03-01T10:00:00|2026-03-01T12:00:00|4|prep"
-    for columns in (["JobID", "Start", "End", "NCPUS", "JobName%30"], "JobID,Start,End,NCPUS,JobName"):
+    for columns in (["JobID", "Start", "End", "NCPUS", "JobName%30"], ["jobid", "start", "end", "ncpus", "jobname"]):
         rows = read([line + "|"], columns=columns)
         assert values(rows, "job_id", "cpu_count", "name", "file_row") == [("5", 4, "prep", 1)]
 
@@ -147,7 +152,7 @@ def test_a_compressed_file_is_read_whole_or_not_at_all(db, tmp_path):
     assert len(holdings(db, file)) == 500
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TollbookError, match=r"sacct\[1\]\*\.txt\.gz cannot be read"):
-        slurm_sacct.project(db, file, {})
+        slurm_sacct.project(db, file, slurm(), "USD")
 
 
 def test_steps_hold_nothing_of_their_own(read, db):
@@ -342,7 +347,7 @@ def test_every_record_is_loaded_refused_or_skipped(read, db, tmp_path):
     lines = sacct(job("1", NodeList="n[1-2]"), job("1.0"), job("2.0"), job("3"), job("3"), job("4", Start="x"))
     (tmp_path / "all.txt").write_text("\n".join([*lines, lines[0], "junk", lines[1]]))
     loaded = set(values(holdings(db, tmp_path / "all.txt"), "file_row"))
-    others = db.execute("select file_row from rejected union all select file_row from skipped").fetchall()
+    others = db.execute("select file_row from unread union all select file_row from skipped").fetchall()
     assert sorted([*loaded, *[row for (row,) in others]]) == list(range(1, 10))
     # the next file starts afresh, and a header alone is a day without jobs
     assert read(lines[:1]) == []
@@ -360,11 +365,11 @@ def test_files_that_make_no_sense_say_what_to_do(db, tmp_path):
     ):
         (tmp_path / "today.txt").write_text(content)
         with pytest.raises(TollbookError, match=message):
-            slurm_sacct.project(db, tmp_path / "today.txt", options)
+            slurm_sacct.project(db, tmp_path / "today.txt", slurm(**options), "USD")
 
 
 def test_pozidriv_has_every_job_and_cpu_hour(db, shared_data):
-    db.execute(f"create table jobs as {slurm_sacct.project(db, shared_data / 'slurm_sacct' / 'pozidriv.log', {})}")
+    db.execute(f"create table jobs as {slurm_sacct.project(db, shared_data / 'slurm_sacct' / 'pozidriv.log', slurm(), 'USD')}")
     sums = "count(distinct job_id), round(sum(cpu_count * epoch(ended_at - started_at)) / 3600, 6) as cpu_hours from jobs"
     every = f"select count(distinct file_row), count(distinct holding_id), {sums}"
     assert db.execute(every).fetchall() == [(11704, 11704, 11704, 71984.276389)]
@@ -379,11 +384,11 @@ def test_pozidriv_has_every_job_and_cpu_hour(db, shared_data):
         ("calla", 6787, 26233.152222), ("taifl", 4722, 25358.411944), ("caste", 47, 11206.745),
         ("balsh", 128, 6016.887778), ("savwa", 1, 2013.966667),
     ]  # fmt: skip
-    assert db.execute("select count(*) from rejected").fetchone() == (0,)
+    assert db.execute("select count(*) from unread").fetchone() == (0,)
 
 
 def test_accounting_logs_have_every_node(db, shared_data):
-    select = slurm_sacct.project(db, shared_data / "slurm_sacct" / "accounting-logs.log", {})
+    select = slurm_sacct.project(db, shared_data / "slurm_sacct" / "accounting-logs.log", slurm(), "USD")
     assert db.execute(
         "select job_id, state, count(distinct node), sum(cpu_count), sum(gpu_count), sum(memory_gb),"
         f" any_value(epoch(ended_at - started_at)) from ({select}) group by all order by job_id"

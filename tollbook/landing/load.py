@@ -11,7 +11,7 @@ import duckdb
 from tollbook.errors import DeliveryError, TollbookError
 from tollbook.landing import deliveries
 from tollbook.landing.deliveries import Delivery
-from tollbook.sources import focus, mapped, slurm_sacct
+from tollbook.sources import reader_of
 from tollbook.sources.typing import quoted, reason, text, typed
 from tollbook.warehouse import schema
 from tollbook.workspace import Source, Workspace, canonical_tables
@@ -93,22 +93,7 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
             "delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ?",
             [source.name, delivery.partition_key, delivery.delivery_id],
         )
-        db.execute(
-            "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, true, ?, ?, ?, 'loaded', null, ?, null)",
-            [
-                source.name,
-                source.table,
-                delivery.partition_key,
-                delivery.delivery_id,
-                delivery.version,
-                list(delivery.names),
-                delivery.bytes,
-                delivery.arrived_at,
-                now,
-                *counts,
-                sorted(columns),
-            ],
-        )
+        _record(db, delivery, "loaded", loaded_at=now, counts=counts, columns=sorted(columns))
         db.commit()
         report.loaded += 1
         report.rows += counts[1]
@@ -121,37 +106,16 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
             "delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and status = 'failed'",
             [source.name, delivery.partition_key, delivery.delivery_id],
         )
-        db.execute(
-            "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, ?, false, null, null, null, 'failed', ?, null, null)",
-            [
-                source.name,
-                source.table,
-                delivery.partition_key,
-                delivery.delivery_id,
-                delivery.version,
-                list(delivery.names),
-                delivery.bytes,
-                delivery.arrived_at,
-                now,
-                message,
-            ],
-        )
+        _record(db, delivery, "failed", loaded_at=now, error=message)
 
 
 def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Path) -> tuple[list[int], set[str]]:
     """Insert one file's good rows, quarantine the others; counts (delivered, loaded, quarantined), delivered columns."""
     source = delivery.source
-    if source.format == "slurm_sacct":
-        options = {"cluster": source.cluster, "timezone": source.timezone, "columns": source.columns}
-        select = slurm_sacct.project(db, file, options)
-        unread = "rejected"
-        columns = {row[0] for row in db.execute(f"describe {select}").fetchall()}
-    else:
-        reader = focus if source.format == "focus" else mapped
-        select = reader.project(db, file, source, source.currency or workspace.currency)
-        unread = "unread"
-        columns = {row[0] for row in db.execute("describe delivery").fetchall()} - {"file_row"}
+    db.execute("drop view if exists temp.delivery")
+    select = reader_of(source)(db, file, source, source.currency or workspace.currency)
     described = {row[0]: row[1] for row in db.execute(f"describe {select}").fetchall()}
+    columns = _delivered_columns(db) or set(described) - {"file_row", "cast_fault"}
     definition = canonical_tables()[source.table]
     delivered = {column: kind for column, kind in described.items() if column not in ("file_row", "cast_fault")}
     unknown = [column for column in delivered if column.casefold() not in definition["columns"]]
@@ -184,21 +148,27 @@ def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Pa
     rows = f"select * replace ({_first(['fault', *broken])} as fault) from ({typed_rows})"
     origin = f"{text(source.name)} as source_name, {text(delivery.delivery_id)} as delivery_id, {text(name)} as file_name"
 
-    faulty = db.execute(f"select count(*), count(fault) from ({rows})").fetchone()
-    db.execute(
-        f"insert into raw.{source.table} by name select * exclude (fault), {origin} from ({rows})"
-        + (" where fault is null" if faulty[1] else "")
-    )
-    if faulty[1]:
+    # one pass where all is well: the faulty rows are only looked for when some are missing
+    loaded = db.execute(
+        f"insert into raw.{source.table} by name select * exclude (fault), {origin} from ({rows}) where fault is null"
+    ).fetchone()[0]
+    delivered_rows = db.execute(f"select count(*) from ({select})").fetchone()[0]
+    if loaded < delivered_rows:
         db.execute(
             f"insert into raw.quarantine by name select {origin}, file_row, fault.column_name, fault.value, fault.reason,"
             f" now()::timestamp as quarantined_at from ({rows}) where fault is not null"
         )
     unreadable = db.execute(
         f"insert into raw.quarantine by name select {origin}, file_row, column_name, value, reason,"
-        f" now()::timestamp as quarantined_at from {unread}"
+        " now()::timestamp as quarantined_at from unread"
     ).fetchone()[0]
-    return [faulty[0] + unreadable, faulty[0] - faulty[1], faulty[1] + unreadable], columns
+    return [delivered_rows + unreadable, loaded, delivered_rows - loaded + unreadable], columns
+
+
+def _delivered_columns(db) -> set[str]:
+    """The columns of the file as delivered; none where the reader keeps no relation of them."""
+    known = db.execute("select count(*) from duckdb_views() where view_name = 'delivery' and temporary").fetchone()[0]
+    return {row[0] for row in db.execute("describe delivery").fetchall()} - {"file_row"} if known else set()
 
 
 def _fault(condition: str, column: str, value: str, says: str) -> str:
@@ -291,7 +261,7 @@ def _remember_superseded(db, delivery: Delivery) -> None:
         [delivery.source.name, delivery.partition_key, delivery.delivery_id],
     ).fetchone()[0]
     if not known:
-        _note(db, delivery, "superseded", "a newer delivery of the same partition lay beside it")
+        _record(db, delivery, "superseded", notes="a newer delivery of the same partition lay beside it")
 
 
 def _note_duplicate(db, delivery: Delivery, twin: str) -> None:
@@ -301,26 +271,38 @@ def _note_duplicate(db, delivery: Delivery, twin: str) -> None:
         "delete from meta.deliveries where source_name = ? and partition_key = ? and (is_current or status = 'duplicate')",
         [delivery.source.name, delivery.partition_key],
     )
-    _note(db, delivery, "duplicate", f"the same content as {twin}, loaded once")
+    _record(db, delivery, "duplicate", notes=f"the same content as {twin}, loaded once")
     db.commit()
 
 
-def _note(db, delivery: Delivery, status: str, notes: str) -> None:
+def _record(
+    db, delivery: Delivery, status: str, *, loaded_at=None, counts=(None, None, None), error=None, columns=None, notes=None
+) -> None:
     source = delivery.source
     db.execute(
-        "insert into meta.deliveries values (?, ?, ?, ?, ?, ?, ?, ?, null, false, null, null, null, ?, null, null, ?)",
-        [
-            source.name,
-            source.table,
-            delivery.partition_key,
-            delivery.delivery_id,
-            delivery.version,
-            list(delivery.names),
-            delivery.bytes,
-            delivery.arrived_at,
-            status,
-            notes,
-        ],
+        "insert into meta.deliveries by name select $source_name as source_name, $table_name as table_name,"
+        " $partition_key as partition_key, $delivery_id as delivery_id, $version as version, $file_names as file_names,"
+        " $bytes as bytes, $delivered_at as delivered_at, $loaded_at as loaded_at, $status = 'loaded' as is_current,"
+        " $delivered as rows_delivered, $loaded as rows_loaded, $quarantined as rows_quarantined, $status as status,"
+        " $error as error, $columns as columns, $notes as notes",
+        {
+            "source_name": source.name,
+            "table_name": source.table,
+            "partition_key": delivery.partition_key,
+            "delivery_id": delivery.delivery_id,
+            "version": delivery.version,
+            "file_names": list(delivery.names),
+            "bytes": delivery.bytes,
+            "delivered_at": delivery.arrived_at,
+            "loaded_at": loaded_at,
+            "delivered": counts[0],
+            "loaded": counts[1],
+            "quarantined": counts[2],
+            "status": status,
+            "error": error,
+            "columns": columns,
+            "notes": notes,
+        },
     )
 
 

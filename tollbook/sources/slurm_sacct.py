@@ -22,6 +22,7 @@ import duckdb
 
 from tollbook.errors import ConfigError, DeliveryError
 from tollbook.sources.typing import quoted, text
+from tollbook.workspace import Source
 
 # the order in which XDMoD's shredder asks for the fields, without a header
 _XDMOD = (
@@ -36,25 +37,25 @@ _ADVICE = "Run sacct with --parsable2 and its header, or name the fields in `col
 _MOST_NODES = 65536  # Slurm's own limit; a longer list is a typing error that would fill the memory
 
 
-def project(db: duckdb.DuckDBPyConnection, file: Path, options: dict) -> str:
+def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency: str) -> str:
     """Prepare one sacct text file on ``db``; return the SELECT of canonical ``holdings`` columns plus ``file_row``.
 
-    ``options``: ``cluster`` (where the file names none), ``timezone`` (IANA name of sacct's clock, default UTC),
+    Of the source count ``cluster`` (where the file names none), ``timezone`` (IANA name of sacct's clock),
     ``columns`` (the field names of a file without a header; without them 26 fields are taken in XDMoD's order).
-    ``file_row`` is the line's number, the header not counted. The temp table ``rejected`` (file_row, column_name,
+    ``file_row`` is the line's number, the header not counted. The temp table ``unread`` (file_row, column_name,
     value, reason) has each refused record once; ``skipped`` (file_row, reason) has steps and repeated headers.
 
     Raises:
         ConfigError: an option makes no sense.
         DeliveryError: the file is empty, unreadable, or no sacct text with a job's id, start and end.
     """
-    zone = str(options.get("timezone") or "UTC")
+    zone = source.timezone
     if db.execute("select count(*) from pg_timezone_names() where lower(name) = lower(?)", [zone]).fetchone()[0] == 0:
         raise ConfigError(f"timezone {zone!r} is unknown. Use a name such as 'Europe/Berlin' or 'UTC' in tollbook.yml.")
     _read_lines(db, file)
-    fields, width = _layout(db, file, options.get("columns"))
+    fields, width = _layout(db, file, source.columns)
     db.execute(_MACROS)
-    db.execute(_records(fields, width, text(zone), options.get("cluster")))
+    db.execute(_records(fields, width, text(zone), source.cluster))
     db.execute(";".join((_HOSTS, _GPUS, _JOBS, _STEPS)))
     db.execute(_REJECTED, {"width": width})
     db.execute("drop view sacct_lines; drop table sacct_text; drop table sacct_records")
@@ -80,7 +81,7 @@ def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
         raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {cause}") from error
 
 
-def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | str | None) -> tuple[dict[str, int], int]:
+def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | None) -> tuple[dict[str, int], int]:
     """The place, from 1, of each field by its name in lower case, and the number of fields that a line must have.
 
     Makes the view ``sacct_lines`` (file_row, line, is_header), blank lines left out.
@@ -361,7 +362,7 @@ select file_row, 'the header again' from sacct_lines where is_header and file_ro
 """
 
 _REJECTED = """
-create or replace temp table rejected as
+create or replace temp table unread as
 select file_row, fault[1] as column_name, fault[2] as value, fault[3] as reason
 from sacct_jobs
 where fault is not null
