@@ -99,7 +99,7 @@ def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | None
         width = db.execute("select mode(len(string_split(line, '|'))) from sacct_text").fetchone()[0]
         if columns is None and len(_XDMOD) != width != len(_XDMOD) + 1:
             raise DeliveryError(f"{file.name} has no header with '|' and a JobID, and {width} fields a line. {_ADVICE}")
-        given = re.split(r"[\s,|]+", columns.strip()) if isinstance(columns, str) else columns or _XDMOD
+        given = columns or _XDMOD
         names = [re.sub(r"%-?\d+$", "", str(name).strip().lower()) for name in given]
         if width - len(names) not in (0, 1):
             raise DeliveryError(f"{file.name} has {width} fields a line, but {len(names)} columns are named. {_ADVICE}")
