@@ -34,6 +34,11 @@ SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
 WorkspaceOption = Annotated[
     Path | None, typer.Option("--workspace", "-w", envvar="TOLLBOOK_WORKSPACE", help="The workspace; the current folder by default.")
 ]
+FullRefreshOption = Annotated[bool, typer.Option("--full-refresh", help="Compute every day again.")]
+RestateOption = Annotated[
+    datetime | None,
+    typer.Option("--restate-from", formats=["%Y-%m-%d"], help="Let changed rules decide from this day on, not only days to come."),
+]
 
 
 class Format(StrEnum):
@@ -99,10 +104,11 @@ def demo(
 @app.command()
 def run(
     workspace: WorkspaceOption = None,
-    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute every day again.")] = False,
+    full_refresh: FullRefreshOption = False,
+    restate_from: RestateOption = None,
 ) -> None:
     """Load, build, check and publish: what the DAGs do in a night. Status 1 if a delivery failed, even where the rest published."""
-    report = pipeline.run(Workspace.open(workspace), full_refresh, _tell)
+    report = pipeline.run(Workspace.open(workspace), full_refresh, _tell, restate_from and restate_from.date())
     console.print("  ".join(f"{step} {seconds:.1f} s" for step, seconds in report.seconds.items()))
     if report.failures:
         raise TollbookError("published what could be loaded; these deliveries failed:\n" + "\n".join(report.failures))
@@ -136,10 +142,11 @@ def reprocess(
 @app.command()
 def build(
     workspace: WorkspaceOption = None,
-    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="Compute every day again.")] = False,
+    full_refresh: FullRefreshOption = False,
+    restate_from: RestateOption = None,
 ) -> None:
     """Compute the marts for the days that changed."""
-    pipeline.build(Workspace.open(workspace), full_refresh, _tell)
+    pipeline.build(Workspace.open(workspace), full_refresh, _tell, restate_from and restate_from.date())
 
 
 @app.command()

@@ -61,14 +61,16 @@ def load_source(workspace: Workspace, name: str, tell: Tell = print) -> LoadRepo
     return report
 
 
-def build(workspace: Workspace, full_refresh: bool = False, tell: Tell = print) -> int:
+def build(workspace: Workspace, full_refresh: bool = False, tell: Tell = print, restate_from: date | None = None) -> int:
     """Compute the marts for the days that changed (all days with ``full_refresh``); return how many days that were.
+
+    Changed rules decide days that are not built yet; with ``restate_from``, all days from that one on.
 
     Raises:
         TollbookError: a rule file cannot be used, a currency has no rate, or a model or test failed; nothing is published.
     """
     with lock.writing(workspace, "tollbook build", tell=tell), _recorded(workspace, "build"):
-        days = warehouse_build.build(workspace, full_refresh, tell)
+        days = warehouse_build.build(workspace, full_refresh, tell, restate_from)
         tell(f"built {days} days")
         return days
 
@@ -93,7 +95,7 @@ def publish(workspace: Workspace, tell: Tell = print) -> None:
         publication.publish(workspace, tell)
 
 
-def run(workspace: Workspace, full_refresh: bool = False, tell: Tell = print) -> RunReport:
+def run(workspace: Workspace, full_refresh: bool = False, tell: Tell = print, restate_from: date | None = None) -> RunReport:
     """What the DAGs do in a night: load every source, build, check, publish.
 
     Raises:
@@ -107,7 +109,7 @@ def run(workspace: Workspace, full_refresh: bool = False, tell: Tell = print) ->
         if not _has_data(workspace):
             raise DeliveryError("nothing is loaded, so there is nothing to publish:\n" + "\n".join(report.failures or ["no source"]))
         with _timed(report, "build"):
-            build(workspace, full_refresh, tell)
+            build(workspace, full_refresh, tell, restate_from)
         with _timed(report, "check"):
             check(workspace, tell)
         with _timed(report, "publish"):

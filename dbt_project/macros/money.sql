@@ -10,3 +10,8 @@
 {% macro in_force(rule, day) -%}
     coalesce({{ rule }}.valid_from, date '0001-01-01') <= {{ day }} and {{ day }} < coalesce({{ rule }}.valid_to, date '9999-12-31')
 {%- endmacro %}
+
+{# Unit price times quantity, exact in decimals (12 digits of the price, 8 of the quantity); NULL where either is missing or huge. #}
+{% macro price_times_quantity(price, quantity) -%}
+    (try_cast({{ price }} as decimal(20, 12)) * try_cast({{ quantity }} as decimal(18, 8)))::decimal(38, 20)
+{%- endmacro %}

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -18,8 +19,8 @@ from tollbook.workspace import Workspace
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 
 
-def build(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) -> int:
-    """Run ``dbt build`` over the changed days; return their number.
+def build(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None], restate_from: date | None = None) -> int:
+    """Run ``dbt build`` over the changed days; return their number. ``restate_from``: changed rules decide from that day on.
 
     The touched days are forgotten only when the build has finished, so a build that failed is made up by the next one.
 
@@ -29,7 +30,7 @@ def build(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None])
     """
     models_hash = _models_hash()
     with workspace.connect() as db:
-        config_hash = config.load(workspace, db)
+        config_hash = config.load(workspace, db, restate_from, tell)
         _refuse_unknown_currencies(workspace, db)
         horizon, days, full_refresh = _plan(db, config_hash, models_hash, full_refresh)
     tell(f"building {days} {'day' if days == 1 else 'days'}{' from nothing' if full_refresh else ''}")
@@ -95,13 +96,13 @@ def _refuse_unknown_currencies(workspace: Workspace, db: duckdb.DuckDBPyConnecti
     missing = db.execute(
         """
         select billing_currency, string_agg(distinct source_name, ', '), count(*), sum(billed_cost),
-            min(charge_period_start)::date, max(charge_period_start)::date
+            strftime(min(billing_period_start), '%Y-%m'), strftime(max(billing_period_start), '%Y-%m')
         from raw.billing_lines as lines
         where billing_currency <> ? and not exists (
             select 1 from config.exchange_rates as rates
             where rates.from_currency = lines.billing_currency and rates.to_currency = ?
-                and coalesce(rates.valid_from, '0001-01-01') <= lines.charge_period_start::date
-                and lines.charge_period_start::date < coalesce(rates.valid_to, '9999-12-31')
+                and coalesce(rates.valid_from, '0001-01-01') <= date_trunc('month', lines.billing_period_start)
+                and date_trunc('month', lines.billing_period_start) < coalesce(rates.valid_to, '9999-12-31')
         )
         group by billing_currency order by billing_currency
         """,
@@ -109,11 +110,11 @@ def _refuse_unknown_currencies(workspace: Workspace, db: duckdb.DuckDBPyConnecti
     ).fetchall()
     if missing:
         said = "; ".join(
-            f"{code}: {rows:,} lines of {names}, {cost:,.2f} {code} billed, charges from {first} to {last}"
+            f"{code}: {rows:,} lines of {names}, {cost:,.2f} {code} billed in {first}{'' if first == last else f' to {last}'}"
             for code, names, rows, cost, first, last in missing
         )
         raise ConfigError(
-            f"no exchange rate to {workspace.currency} for {said}. Add a dated rate to "
+            f"no exchange rate to {workspace.currency} for {said}. Add a rate in force on the first day of each billing period to "
             f"{workspace.config / 'exchange_rates.csv'} and run again; what is published stays."
         )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from tollbook.errors import ConfigError
 from tollbook.sources.typing import quoted, reason, text, typed
+from tollbook.warehouse import rule_history
 from tollbook.workspace import Workspace
 
 _DATED = {"valid_from": "date", "valid_to": "date"}
@@ -17,6 +20,14 @@ _DATED = {"valid_from": "date", "valid_to": "date"}
 TABLES: dict[str, dict[str, str]] = {
     "teams": {"team": "varchar", "cost_centre": "varchar"},
     "owners": {"rule_id": "varchar", "priority": "integer", "field": "varchar", "pattern": "varchar", "team": "varchar"},
+    "virtual_tags": {
+        "rule_id": "varchar",
+        "priority": "integer",
+        "field": "varchar",
+        "pattern": "varchar",
+        "tag": "varchar",
+        "value": "varchar",
+    },
     "required_tags": {"tag": "varchar"},
     "prices": {
         "provider": "varchar",
@@ -37,8 +48,34 @@ _CHOICES = {
 }
 
 
-def load(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> str:
+#: Columns that rules may name as `field`; `tag:<key>` beside them.
+LINE_FIELDS = (
+    "source_name",
+    "billed_by",
+    "billing_account_id",
+    "sub_account_id",
+    "sub_account_name",
+    "service_name",
+    "service_category",
+    "sku_id",
+    "region_id",
+    "resource_id",
+    "resource_name",
+    "resource_type",
+    "charge_category",
+    "charge_description",
+)
+HOLDING_FIELDS = ("source_name", "namespace", "account", "user_name", "pool", "cluster", "name")
+_FIELDS = {"owners": {*LINE_FIELDS, *HOLDING_FIELDS}, "virtual_tags": set(LINE_FIELDS)}
+#: What no two rules may say for the same day.
+_ONE_IN_FORCE = {"teams": "team", "exchange_rates": "from_currency || ' to ' || to_currency", "policies": "policy", "required_tags": "tag"}
+
+
+def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date | None = None, tell: Callable[[str], None] = print) -> str:
     """Replace every ``config`` table by what the files say; return the hash of it all, which changes when a rule does.
+
+    Rules of ``rule_history.VERSIONED`` tables that changed decide the days to come; ``restate_from`` has them decide from that
+    day on.
 
     Raises:
         ConfigError: a file lacks a column, or a value of it cannot be used; nothing is replaced then.
@@ -52,7 +89,17 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> str:
             _load_table(db, table, columns | _DATED, file)
             if table == "owners" and not file.is_file():
                 # without rules of its own a workspace goes by the tag that most have
-                db.execute("insert into config.owners values ('default', 100, 'tag:team', '*', '{value}', null, null, null)")
+                db.execute(
+                    "create or replace table config.owners as select 'default' as rule_id, 100 as priority, 'tag:team' as field,"
+                    " '*' as pattern, '{value}' as team, null::date as valid_from, null::date as valid_to, 1 as rule_version"
+                )
+            elif table in rule_history.VERSIONED:
+                changed = rule_history.remember(db, table, columns | _DATED, restate_from)
+                if changed:
+                    tell(
+                        f"{file.name}: {changed} {'rule' if changed == 1 else 'rules'} changed or new: in force for days not built yet."
+                        " To have them decide from an earlier day on, build with --restate-from."
+                    )
         own = ", ".join(f"({text(source.name)}, {source.own})" for source in workspace.sources) or "(null, null)"
         db.execute(
             "create or replace table config.sources as"
@@ -60,6 +107,7 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> str:
         )
         db.execute(f"create or replace table config.workspace as select {text(workspace.currency)} as currency_code")
         digest.update(own.encode())
+        digest.update(str(db.execute("select * from meta.rule_versions order by all").fetchall()).encode())
         db.commit()
     except Exception:
         db.rollback()
@@ -98,6 +146,31 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
             choices = ", ".join(text(choice) for choice in _CHOICES[table, name])
             _refuse(db, file, name, f"{quoted(name)} not in ({choices})", f"is not one of {choices}")
         values.append(f"{value} as {name}")
+    if table in _FIELDS:
+        fields = ", ".join(text(field) for field in sorted(_FIELDS[table]))
+        _refuse(
+            db,
+            file,
+            "field",
+            f"lower(trim(field)) not in ({fields}) and not lower(trim(field)) glob 'tag:?*'",
+            f"is not tag:<key> or one of {fields}",
+        )
+    if table in _ONE_IN_FORCE:
+        key = _ONE_IN_FORCE[table]
+        _refuse(
+            db,
+            file,
+            "valid_from",
+            f"""rule_row in (
+                select rule_row from (
+                    select rule_row, coalesce(try_cast(valid_from as date), date '0001-01-01') < lag(
+                        coalesce(try_cast(valid_to as date), date '9999-12-31')
+                    ) over (partition by lower({key}) order by coalesce(try_cast(valid_from as date), date '0001-01-01'), rule_row) as starts_early
+                    from rules
+                ) where starts_early
+            )""",
+            f"lies inside the validity of an earlier row of the same {key.split(' ')[0].replace('from_currency', 'pair of currencies')}",
+        )
     _refuse(db, file, "valid_to", "try_cast(valid_to as date) <= try_cast(valid_from as date)", "is not after valid_from")
     db.execute(f"insert into config.{table} select {', '.join(values)}, rule_row from rules")
 

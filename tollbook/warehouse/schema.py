@@ -37,6 +37,11 @@ create table if not exists meta.check_results (
     run_id varchar, check_id varchar, edge varchar, subject varchar, severity varchar, status varchar,
     rows_seen bigint, observed double, threshold varchar, message varchar, checked_at timestamp
 );
+-- rules by version: what decided a day goes on deciding it
+create table if not exists meta.rule_versions (
+    table_name varchar, rule_key varchar, content varchar, valid_from date, valid_to date,
+    in_force_from date, in_force_to date, rule_version integer
+);
 create table if not exists raw.quarantine (
     source_name varchar, delivery_id varchar, file_name varchar, file_row bigint,
     column_name varchar, value varchar, reason varchar, quarantined_at timestamp

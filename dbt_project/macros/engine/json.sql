@@ -9,3 +9,15 @@
 {% macro default__json_entries(json) -%}
     unnest(map_entries(try_cast(try_cast({{ json }} as json) as map(varchar, varchar))))
 {%- endmacro %}
+
+{# Aggregate: one JSON object text of a group's keys and values, in the order of the keys. #}
+{% macro json_object_of(key, value) %}{{ return(adapter.dispatch('json_object_of')(key, value)) }}{% endmacro %}
+{% macro default__json_object_of(key, value) -%}
+    '{' || string_agg(to_json({{ key }})::varchar || ':' || to_json({{ value }})::varchar, ',' order by {{ key }}) || '}'
+{%- endmacro %}
+
+{# The items of a list inside a JSON object, one row each; no rows where there is none. #}
+{% macro json_items(json, field) %}{{ return(adapter.dispatch('json_items')(json, field)) }}{% endmacro %}
+{% macro default__json_items(json, field) -%}
+    unnest(try_cast(json_extract(try_cast({{ json }} as json), '$.{{ field }}') as json[]))
+{%- endmacro %}

@@ -1,6 +1,19 @@
--- One row per billing line, every delivered digit: named parties and dates made out, nothing dropped or converted.
+-- One row per billing line, every delivered digit: named parties and dates made out, nothing dropped. Pricing-currency amounts are
+-- the bill's own where it states them; else unit price times quantity; the billed one follows the effective one's proportion.
+with lines as (
+    select
+        *,
+        pricing_currency = billing_currency as is_one_currency,
+        case
+            when pricing_currency is null or pricing_currency = billing_currency then null
+            when billed_cost = 0 then 0
+            when billed_cost = effective_cost then pricing_currency_effective_cost
+        end as pricing_billed_elsewhere
+    from {{ source('raw', 'billing_lines') }}
+)
+
 select
-    lines.*,
+    lines.* exclude (is_one_currency, pricing_billed_elsewhere),
     coalesce(lines.provider_name, lines.service_provider_name, lines.invoice_issuer_name, lines.source_name) as billed_by,
     lines.charge_period_start::date as charge_date,
     date_trunc('month', lines.billing_period_start)::date as billing_period,
@@ -14,5 +27,15 @@ select
         {{ json_field('lines.sku_price_details', 'ModelId') }},
         {{ json_field('lines.sku_price_details', 'model') }},
         {{ json_field('lines.tags', 'model') }}
-    ) as model
-from {{ source('raw', 'billing_lines') }} as lines
+    ) as model,
+    (case when is_one_currency then lines.billed_cost else lines.pricing_billed_elsewhere end)::decimal(38, 20) as pricing_billed_cost,
+    case when is_one_currency then lines.effective_cost else lines.pricing_currency_effective_cost end as pricing_effective_cost,
+    case
+        when is_one_currency then lines.list_cost
+        else {{ price_times_quantity('lines.pricing_currency_list_unit_price', 'lines.pricing_quantity') }}
+    end as pricing_list_cost,
+    case
+        when is_one_currency then lines.contracted_cost
+        else {{ price_times_quantity('lines.pricing_currency_contracted_unit_price', 'lines.pricing_quantity') }}
+    end as pricing_contracted_cost
+from lines

@@ -1,4 +1,5 @@
--- One row per billing line: its owner by rule, and billed and effective cost in the reporting currency by the rate of its day.
+-- One row per billing line: its owner and virtual tags by rule, and its costs in the reporting currency. A billing period has one rate:
+-- that of its first day, so a line and its later correction are each converted at the rate of the bill they stand on.
 {{ config(day_column='charge_date') }}
 
 with lines as (
@@ -10,8 +11,21 @@ with lines as (
 ),
 
 owners as (
-    {{ owners_of('lines', 'charge_date',
-        ['tags', 'source_name', 'billing_account_id', 'sub_account_id', 'resource_id', 'resource_name', 'service_name']) }}
+    {{ decided_by_rules('lines', 'charge_date', ['tags'] + line_fields(), 'owner') }}
+),
+
+tag_decisions as (
+    {{ decided_by_rules('lines', 'charge_date', ['tags'] + line_fields(), 'tag') }}
+),
+
+virtual_tags as (
+    select
+        object_number,
+        {{ json_object_of('tag', 'outcome') }} as virtual_tags,
+        {{ json_object_of('tag', 'rule_id') }} as virtual_tag_rules,
+        max(case when tag = 'component' then outcome end) as component
+    from tag_decisions
+    group by object_number
 ),
 
 rated as (
@@ -23,7 +37,7 @@ rated as (
     cross join {{ source('config', 'workspace') }} as workspace
     left join {{ source('config', 'exchange_rates') }} as rates
         on lines.billing_currency = rates.from_currency and rates.to_currency = workspace.currency_code
-        and {{ in_force('rates', 'lines.charge_date') }}
+        and {{ in_force('rates', 'lines.billing_period') }}
 )
 
 select
@@ -39,16 +53,24 @@ select
     rated.charge_category,
     rated.service_category,
     rated.commitment_discount_status,
+    rated.capacity_reservation_status,
     rated.resource_id,
     rated.model,
-    owners.team,
+    owners.outcome as team,
     teams.cost_centre,
-    owners.owner_rule_id,
+    owners.rule_id as owner_rule_id,
+    owners.rule_version as owner_rule_version,
+    virtual_tags.virtual_tags,
+    virtual_tags.virtual_tag_rules,
+    virtual_tags.component,
     rated.exchange_rate::decimal(38, 20) as exchange_rate,
     {{ convert_money('rated.billed_cost', 'rated.exchange_rate') }} as reporting_billed_cost,
     {{ convert_money('rated.effective_cost', 'rated.exchange_rate') }} as reporting_effective_cost,
+    {{ convert_money('rated.list_cost', 'rated.exchange_rate') }} as reporting_list_cost,
+    {{ convert_money('rated.contracted_cost', 'rated.exchange_rate') }} as reporting_contracted_cost,
     rated.currency_code
 from rated
 left join owners on rated.object_number = owners.object_number
+left join virtual_tags on rated.object_number = virtual_tags.object_number
 left join {{ source('config', 'teams') }} as teams
-    on lower(owners.team) = lower(teams.team) and {{ in_force('teams', 'rated.charge_date') }}
+    on lower(owners.outcome) = lower(teams.team) and {{ in_force('teams', 'rated.charge_date') }}

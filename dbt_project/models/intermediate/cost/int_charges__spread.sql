@@ -53,7 +53,7 @@ weighed as (
 ),
 
 {% set kept = ['slot_start_at', 'is_node', 'source_name', 'billed_by', 'billing_period', 'charge_category', 'service_category',
-    'commitment_discount_status', 'resource_id', 'model', 'team', 'cost_centre', 'currency_code'] -%}
+    'commitment_discount_status', 'capacity_reservation_status', 'resource_id', 'model', 'team', 'cost_centre', 'currency_code', 'component'] -%}
 
 split as (
     {{ split_exact('weighed', by=['line_number'], amount='cost', weight='microseconds', tie_break=['slot_start_at'],
@@ -72,11 +72,11 @@ select
     source_name,
     billed_by,
     billing_period,
-    case
-        when charge_category in ('Usage', 'Purchase') then coalesce(service_category, 'Other')
-        else charge_category
-    end as component,
-    coalesce(commitment_discount_status = 'Unused', false) as is_unused_commitment,
+    coalesce(
+        component, case when charge_category in ('Usage', 'Purchase') then coalesce(service_category, 'Other') else charge_category end
+    ) as component,
+    coalesce(commitment_discount_status = 'Unused', false) or coalesce(capacity_reservation_status = 'Unused', false)
+        as is_unused_commitment,
     case when is_node then resource_id end as resource_id,
     case when charge_category = 'Usage' then model end as model,
     team,

@@ -11,8 +11,7 @@ with holdings as (
 ),
 
 owners as (
-    {{ owners_of('holdings', 'holding_date',
-        ['tags', 'source_name', 'namespace', 'account', 'user_name', 'pool', 'cluster', 'name']) }}
+    {{ decided_by_rules('holdings', 'holding_date', ['tags'] + holding_fields(), 'owner') }}
 )
 
 select
@@ -21,10 +20,10 @@ select
     holdings.file_name,
     holdings.file_row,
     holdings.node,
-    owners.team,
+    owners.outcome as team,
     teams.cost_centre,
-    owners.owner_rule_id
+    owners.rule_id as owner_rule_id
 from holdings
 left join owners on holdings.object_number = owners.object_number
 left join {{ source('config', 'teams') }} as teams
-    on lower(owners.team) = lower(teams.team) and {{ in_force('teams', 'holdings.holding_date') }}
+    on lower(owners.outcome) = lower(teams.team) and {{ in_force('teams', 'holdings.holding_date') }}

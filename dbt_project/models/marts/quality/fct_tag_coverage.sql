@@ -1,33 +1,28 @@
 -- One row per billing period, source and required tag: how much of the money, and of the resources, carries the tag.
--- Money is the absolute effective cost, so that a credit cannot hide an untagged line; keys count in any letter case.
-with lines as (
+-- Money is the absolute effective cost, so that a credit cannot hide an untagged line; keys count in any letter case. A virtual tag
+-- (config/virtual_tags.csv) counts as a tag; what only such a rule covers is shown beside.
+with grouped as (
     select
-        owned.billing_period,
-        owned.source_name,
-        owned.charge_date,
-        lines.tags,
-        lines.resource_id,
-        abs(owned.reporting_effective_cost) as cost,
-        owned.currency_code
-    from {{ ref('fct_charges') }} as lines
-    inner join {{ ref('int_charges__owned') }} as owned
-        on lines.charge_date = owned.charge_date and lines.source_name = owned.source_name
-        and lines.file_name = owned.file_name and lines.file_row = owned.file_row
-),
-
-grouped as (
-    select billing_period, source_name, charge_date, tags, resource_id, currency_code, sum(cost) as cost
-    from lines
+        billing_period, source_name, charge_date, tags, virtual_tags, resource_id, currency_code,
+        sum(abs(reporting_effective_cost)) as cost
+    from {{ ref('fct_charges') }}
     group by all
 ),
 
 entries as (
-    select tags, {{ json_entries('tags') }} as entry
-    from (select distinct tags from grouped where tags is not null)
+    select tags, virtual_tags, {{ json_entries('tags') }} as entry, false as is_virtual
+    from (select distinct tags, virtual_tags from grouped where tags is not null)
+    union all
+    select tags, virtual_tags, {{ json_entries('virtual_tags') }} as entry, true as is_virtual
+    from (select distinct tags, virtual_tags from grouped where virtual_tags is not null)
 ),
 
 present as (
-    select distinct tags, lower(trim(entry.key)) as tag from entries where trim(entry.value) <> ''
+    select coalesce(tags, '') as tags, coalesce(virtual_tags, '') as virtual_tags, lower(trim(entry.key)) as tag,
+        bool_and(is_virtual) as is_only_virtual
+    from entries
+    where trim(entry.value) <> ''
+    group by 1, 2, 3
 )
 
 select
@@ -35,6 +30,7 @@ select
     grouped.source_name,
     required.tag,
     sum(case when present.tag is not null then grouped.cost else 0 end)::decimal(38, 20) as tagged_cost,
+    sum(case when present.is_only_virtual then grouped.cost else 0 end)::decimal(38, 20) as virtually_tagged_cost,
     sum(grouped.cost)::decimal(38, 20) as total_cost,
     sum(case when present.tag is not null then grouped.cost else 0 end)::double / nullif(sum(grouped.cost)::double, 0)
         as coverage_by_cost_ratio,
@@ -46,5 +42,7 @@ select
 from grouped
 inner join {{ source('config', 'required_tags') }} as required
     on {{ in_force('required', 'grouped.charge_date') }}
-left join present on grouped.tags = present.tags and lower(required.tag) = present.tag
+left join present
+    on coalesce(grouped.tags, '') = present.tags and coalesce(grouped.virtual_tags, '') = present.virtual_tags
+    and lower(required.tag) = present.tag
 group by grouped.billing_period, grouped.source_name, required.tag, grouped.currency_code

@@ -1,30 +1,28 @@
--- One row per value of a field that occurs in the build's days and owner rule that matches it, with the rule's validity.
--- Field `tags` stands for a whole tags text: a rule on `tag:<key>` matches the texts that hold a matching value.
+-- One row per value of a field that occurs in the build's days and rule that matches it, with the rule's version and validity.
+-- Rules say who owns (config/owners.csv) or which virtual tag holds (config/virtual_tags.csv). Field `tags` stands for a whole
+-- tags text: a rule on `tag:<key>` matches the texts that hold a matching value.
 {{ config(materialized='table') }}
-
-{%- set line_fields = ['source_name', 'billing_account_id', 'sub_account_id', 'resource_id', 'resource_name', 'service_name'] -%}
-{%- set holding_fields = ['source_name', 'namespace', 'account', 'user_name', 'pool', 'cluster', 'name'] %}
 
 with rules as (
     select
-        rule_id,
-        priority,
-        lower(trim(field)) as field,
-        trim(pattern) as pattern,
-        trim(team) as team,
-        valid_from,
-        valid_to
+        'owner' as rule_kind, null::varchar as tag, rule_id, rule_version, priority, lower(trim(field)) as field,
+        trim(pattern) as pattern, trim(team) as outcome, valid_from, valid_to
     from {{ source('config', 'owners') }}
+    union all
+    select
+        'tag' as rule_kind, lower(trim(tag)) as tag, rule_id, rule_version, priority, lower(trim(field)) as field,
+        trim(pattern) as pattern, trim(value) as outcome, valid_from, valid_to
+    from {{ source('config', 'virtual_tags') }}
 ),
 
 seen as (
-    {% for field in line_fields %}
+    {% for field in line_fields() %}
     select distinct '{{ field }}' as field, {{ field }} as value, {{ field }} as whole
     from {{ ref('stg_billing__lines') }}
     where {{ in_build_days('charge_date') }} and '{{ field }}' in (select rules.field from rules)
     union
     {% endfor %}
-    {% for field in holding_fields %}
+    {% for field in holding_fields() %}
     select distinct '{{ field }}' as field, {{ field }} as value, {{ field }} as whole
     from {{ ref('stg_telemetry__holdings') }}
     where {{ in_build_days('holding_date') }} and '{{ field }}' in (select rules.field from rules)
@@ -36,12 +34,14 @@ seen as (
 
 matched as (
     select
+        rules.rule_kind,
+        rules.tag,
         seen.field,
-        seen.value,
         seen.whole,
         rules.rule_id,
+        rules.rule_version,
         rules.priority,
-        case when rules.team = '{value}' then seen.value else rules.team end as team,
+        case when rules.outcome = '{value}' then seen.value else rules.outcome end as outcome,
         rules.valid_from,
         rules.valid_to
     from seen
@@ -57,12 +57,15 @@ spelt as (
 )
 
 select
+    matched.rule_kind,
+    matched.tag,
     case when matched.field like 'tag:%' then 'tags' else matched.field end as field,
     matched.whole as value,
-    matched.rule_id as owner_rule_id,
+    matched.rule_id,
+    matched.rule_version,
     matched.priority,
-    coalesce(spelt.team, lower(matched.team)) as team,
+    case when matched.rule_kind = 'owner' then coalesce(spelt.team, lower(matched.outcome)) else matched.outcome end as outcome,
     matched.valid_from,
     matched.valid_to
 from matched
-left join spelt on lower(matched.team) = spelt.team_key
+left join spelt on matched.rule_kind = 'owner' and lower(matched.outcome) = spelt.team_key

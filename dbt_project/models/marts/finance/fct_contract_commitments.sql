@@ -1,0 +1,88 @@
+-- One row per commitment of a contract: how much of it the bills so far fulfil. What counts, the lines say themselves
+-- (ContractApplied), else the lines of the commitment discount of the same id; else, where it covers the whole provider, its bills.
+with commitments as (
+    select
+        *,
+        coalesce(provider, invoice_issuer_name) as billed_by,
+        coalesce(lower({{ json_field('applicability', 'IsGlobalScope') }}) = 'true', false) and commitment_category = 'Spend' as is_global
+    from {{ ref('stg_contracts__commitments') }}
+),
+
+elements as (
+    select billing_currency, {{ json_items('contract_applied', 'Elements') }} as element
+    from {{ ref('fct_charges') }}
+    where contract_applied is not null
+),
+
+named as (
+    select
+        {{ json_field('element', 'ContractCommitmentId') }} as commitment_id,
+        billing_currency,
+        sum(try_cast({{ json_field('element', 'ContractCommitmentAppliedCost') }} as decimal(38, 20))) as applied_cost,
+        sum(try_cast({{ json_field('element', 'ContractCommitmentAppliedQuantity') }} as decimal(38, 20))) as applied_quantity
+    from elements
+    group by 1, 2
+),
+
+discounted as (
+    select commitment_discount_id as commitment_id, billing_currency, sum(effective_cost) as applied_cost,
+        sum(commitment_discount_quantity) as applied_quantity
+    from {{ ref('fct_charges') }}
+    where commitment_discount_id is not null and charge_category <> 'Purchase'
+    group by 1, 2
+),
+
+spent as (
+    select commitments.commitment_id, charges.billing_currency, sum(charges.billed_cost) as applied_cost
+    from commitments
+    inner join {{ ref('fct_charges') }} as charges
+        on commitments.billed_by = charges.billed_by and charges.charge_category <> 'Tax'
+        and charges.charge_period_start >= commitments.commitment_started_at
+        and charges.charge_period_start < commitments.commitment_ended_at
+    where commitments.is_global
+    group by 1, 2
+),
+
+applied as (
+    select
+        commitments.*,
+        coalesce(named.applied_cost, discounted.applied_cost, spent.applied_cost) as applied_cost,
+        coalesce(named.applied_quantity, discounted.applied_quantity) as applied_quantity,
+        case
+            when named.commitment_id is not null then 'contract_applied'
+            when discounted.commitment_id is not null then 'commitment_discount'
+            when spent.commitment_id is not null then 'billed_in_term'
+        end as applied_basis
+    from commitments
+    left join named on commitments.commitment_id = named.commitment_id and commitments.billing_currency = named.billing_currency
+    left join discounted
+        on commitments.commitment_id = discounted.commitment_id and commitments.billing_currency = discounted.billing_currency
+    left join spent on commitments.commitment_id = spent.commitment_id and commitments.billing_currency = spent.billing_currency
+)
+
+select
+    contract_id,
+    commitment_id,
+    billed_by,
+    commitment_category,
+    commitment_type,
+    commitment_description,
+    payment_model,
+    commitment_started_at,
+    commitment_ended_at,
+    commitment_cost as committed_amount,
+    applied_cost::decimal(38, 20) as applied_amount,
+    (commitment_cost - applied_cost)::decimal(38, 20) as remaining_amount,
+    commitment_quantity as committed_quantity,
+    applied_quantity::decimal(38, 20) as applied_quantity,
+    commitment_unit,
+    applied_cost::double / nullif(commitment_cost::double, 0) as fulfilled_ratio,
+    least(greatest(
+        epoch_us(horizon.horizon_at) - epoch_us(commitment_started_at), 0
+    )::double / (epoch_us(commitment_ended_at) - epoch_us(commitment_started_at)), 1) as elapsed_ratio,
+    applied_basis,
+    billing_currency,
+    pricing_currency_commitment_cost as pricing_currency_amount,
+    pricing_currency
+from applied
+cross join {{ source('meta', 'horizon') }} as horizon
