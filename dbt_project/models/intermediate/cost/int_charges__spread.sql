@@ -1,6 +1,7 @@
 -- Effective cost, spread over the time it accrues: by hour for lines of a node (hour_start_at set), by day for all others,
 -- in proportion to time and exact. One row per day (or node-hour) and what the later steps must tell apart.
--- The digits past the 12th stay with the line and are counted as `rounding`.
+-- The digits past the 12th stay with the line and are counted as `rounding`. A line of several days is owned day by day: where the
+-- owner changes in its middle, each pays for its own days.
 with node_resources as (
     select distinct resource_id from {{ ref('stg_telemetry__capacity') }}
 ),
@@ -53,17 +54,40 @@ weighed as (
 ),
 
 {% set kept = ['slot_start_at', 'is_node', 'source_name', 'billed_by', 'billing_period', 'charge_category', 'service_category',
-    'commitment_discount_status', 'capacity_reservation_status', 'resource_id', 'model', 'team', 'cost_centre', 'currency_code', 'component'] -%}
+    'commitment_discount_status', 'capacity_reservation_status', 'resource_id', 'model', 'currency_code', 'component'] -%}
 
 split as (
     {{ split_exact('weighed', by=['line_number'], amount='cost', weight='microseconds', tie_break=['slot_start_at'],
-        keep=kept, into='cost') }}
+        keep=kept + ['line_number'], into='cost') }}
+),
+
+line_days as (
+    select days.line_number, days.usage_date, lines.*, row_number() over () as object_number
+    from (select distinct line_number, slot_start_at::date as usage_date, source_name, file_name, file_row, charge_date from slots) as days
+    inner join {{ ref('stg_billing__lines') }} as lines
+        on days.charge_date = lines.charge_date and days.source_name = lines.source_name and days.file_name = lines.file_name
+        and days.file_row = lines.file_row
+    where {{ in_build_days('days.usage_date') }}
+),
+
+owners as (
+    {{ decided_by_rules('line_days', 'usage_date', ['tags'] + line_fields(), 'owner') }}
+),
+
+owned_days as (
+    select line_days.line_number, line_days.usage_date, owners.outcome as team, teams.cost_centre
+    from line_days
+    inner join owners on line_days.object_number = owners.object_number
+    left join {{ source('config', 'teams') }} as teams
+        on lower(owners.outcome) = lower(teams.team) and {{ in_force('teams', 'line_days.usage_date') }}
 ),
 
 together as (
-    select {{ kept | join(', ') }}, cost from within_one
+    select {{ kept | join(', ') }}, team, cost_centre, cost from within_one
     union all
-    select {{ kept | join(', ') }}, cost from split
+    select {{ kept | join(', ') }}, owned_days.team, owned_days.cost_centre, split.cost
+    from split
+    left join owned_days on split.line_number = owned_days.line_number and split.slot_start_at::date = owned_days.usage_date
 )
 
 select

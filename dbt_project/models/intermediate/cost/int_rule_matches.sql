@@ -19,7 +19,7 @@ seen as (
     {% for field in line_fields() %}
     select distinct '{{ field }}' as field, {{ field }} as value, {{ field }} as whole
     from {{ ref('stg_billing__lines') }}
-    where {{ in_build_days('charge_date') }} and '{{ field }}' in (select rules.field from rules)
+    where {{ may_overlap_build_days('charge_date', 'accrues_until_at') }} and '{{ field }}' in (select rules.field from rules)
     union
     {% endfor %}
     {% for field in holding_fields() %}

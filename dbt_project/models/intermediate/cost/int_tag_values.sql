@@ -1,11 +1,11 @@
--- One row per distinct tags text of the build's days and normalised key: keys in lower case, blanks trimmed; where one text
+-- One row per distinct tags text that may matter to the build's days and normalised key: keys in lower case, blanks trimmed; where one text
 -- has a key twice in different case, the first by spelling counts. Empty values are no values.
 {{ config(materialized='table') }}
 
 with texts as (
     select distinct tags
     from {{ ref('stg_billing__lines') }}
-    where tags is not null and {{ in_build_days('charge_date') }}
+    where tags is not null and {{ may_overlap_build_days('charge_date', 'accrues_until_at') }}
 
     union
 

@@ -1,0 +1,421 @@
+"""What a bill means: commitments, corrections, prepaid balances, currencies, rules. Bills are written here, one provider per case."""
+
+import csv
+import io
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from tollbook import pipeline
+from tollbook.errors import ConfigError
+from tollbook.workspace import Workspace
+
+D = Decimal
+SETTINGS = """
+currency: USD
+sources:
+  - {name: bill, format: focus, path: "landing/bill/*.csv"}
+  - {name: versioned, format: focus, path: "landing/versioned/*.csv", partition: "(?P<partition>[a-z]+-[0-9-]+)_v(?P<version>[0-9]+)"}
+"""
+
+
+def quiet(_):
+    """Say nothing."""
+
+
+def line(provider, billed, effective, start, end, **columns):
+    """One FOCUS line; billing period: the month of ``start`` unless given as ``month``."""
+    month = columns.pop("month", start[:7])
+    year, number = map(int, month.split("-"))
+    following = f"{year + number // 12}-{number % 12 + 1:02}"
+    return {
+        "ProviderName": provider,
+        "BilledCost": billed,
+        "EffectiveCost": effective,
+        "BillingCurrency": "USD",
+        "BillingPeriodStart": f"{month}-01T00:00:00Z",
+        "BillingPeriodEnd": f"{following}-01T00:00:00Z",
+        "ChargePeriodStart": start + "Z",
+        "ChargePeriodEnd": end + "Z",
+        "ChargeCategory": "Usage",
+    } | columns
+
+
+def bill(*lines):
+    names = list(dict.fromkeys(name for one in lines for name in one))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+HOUR = ("2026-05-01T00:00:00", "2026-05-01T01:00:00")
+
+
+def commitment(provider, billed, effective, status=None, period=HOUR, **columns):
+    category = {} if status else {"ChargeCategory": "Purchase"}
+    return line(
+        provider, billed, effective, *period, CommitmentDiscountId="c-" + provider, CommitmentDiscountStatus=status, **category, **columns
+    )
+
+
+def day(number, month="2026-05"):
+    return f"{month}-{number:02}T00:00:00", f"{month}-{number + 1:02}T00:00:00"
+
+
+def term(provider, *purchases, used=30, unused=0, price="1.00", list_cost="1.50"):
+    """A commitment over the first 30 days of May: purchases, and one line per day of usage or of nothing used."""
+    lines = [commitment(provider, amount, 0, None, period, ChargeFrequency=often) for amount, period, often in purchases]
+    lines += [commitment(provider, 0, price, "Used", day(n), ListCost=list_cost) for n in range(1, used + 1)]
+    return lines + [commitment(provider, 0, price, "Unused", day(n)) for n in range(used + 1, used + unused + 1)]
+
+
+MAY = ("2026-05-01T00:00:00", "2026-05-31T00:00:00")
+ALL_MAY = ("2026-05-01T00:00:00", "2026-06-01T00:00:00")
+BILLS = {
+    # KA-10: 1 $/h, an hour used wholly, not at all, by three quarters, and beyond
+    "ka10": [
+        *(commitment(p, 1, 0, ChargeFrequency="Recurring") for p in ("all", "none", "most", "over")),
+        commitment("all", 0, "1.00", "Used"),
+        commitment("none", 0, "1.00", "Unused"),
+        commitment("most", 0, "0.75", "Used"),
+        commitment("most", 0, "0.25", "Unused"),
+        commitment("over", 0, "1.00", "Used"),
+        line("over", "0.50", "0.50", *HOUR, PricingCategory="Standard"),
+    ],
+    # KA-11: 52.40 $/h for a year, all upfront; one day of it, 18 hours used
+    "ka11": [
+        commitment("plan", 459024, 0, None, ("2026-01-01T00:00:00", "2027-01-01T00:00:00"), ChargeFrequency="One-Time", month="2026-05"),
+        *(commitment("plan", 0, "52.40", "Used", (f"2026-05-02T{h:02}:00:00", f"2026-05-02T{h:02}:59:59.999999")) for h in range(18)),
+        *(commitment("plan", 0, "52.40", "Unused", (f"2026-05-02T{h:02}:00:00", f"2026-05-02T{h:02}:59:59.999999")) for h in range(18, 24)),
+    ],
+    "terms": [
+        *term("all_upfront", (30, MAY, "One-Time"), used=24, unused=6),
+        *term("partial_upfront", (15, MAY, "One-Time"), *((D("0.5"), day(n), "Recurring") for n in range(1, 31))),
+        *term("no_upfront", *((1, day(n), "Recurring") for n in range(1, 31)), used=20, unused=10),
+        *term("not_settled", (31, MAY, "One-Time")),
+        # size-flexible: one large counts for two small; the quantity is in the commitment's own unit
+        commitment("flexible", 4, 0, None, day(1), ChargeFrequency="Recurring", CommitmentDiscountQuantity=4),
+        commitment("flexible", 0, 2, "Used", day(1), CommitmentDiscountQuantity=2, ListCost=3, ConsumedQuantity=1),
+        commitment("flexible", 0, 1, "Used", day(1), CommitmentDiscountQuantity=1, ListCost="1.5", ConsumedQuantity=1),
+        commitment("flexible", 0, 1, "Unused", day(1), CommitmentDiscountQuantity=1),
+    ],
+    "reservation": [
+        line("room", 8, 8, *day(1), CapacityReservationId="cr-1", CapacityReservationStatus="Used", Tags='{"team": "red"}'),
+        line("room", 4, 4, *day(1), CapacityReservationId="cr-1", CapacityReservationStatus="Unused", Tags='{"team": "red"}'),
+    ],
+    # KA-12 as a delta and as a ledger
+    **{
+        f"ka12_{way}": [
+            line(way, 1500, 1500, *ALL_MAY, ResourceId="R-111", ConsumedQuantity=1000),
+            *(
+                line(way, cost, cost, *ALL_MAY, month="2026-06", ResourceId=resource, ChargeClass="Correction")
+                for cost, resource in corrections
+            ),
+        ]
+        for way, corrections in {
+            "delta": [(-300, "R-111"), (300, "R-222")],
+            "ledger": [(-1500, "R-111"), (1200, "R-111"), (300, "R-222")],
+        }.items()
+    },
+    # KA-17: tokens paid ahead
+    "ka17": [
+        line("prepaid", 500000, 0, "2026-05-01T00:00:00", "2027-05-01T00:00:00", ChargeCategory="Purchase", ListCost=500000),
+        line("prepaid", 0, "20.00", *ALL_MAY, ListCost="25.00", ContractedCost="20.00"),
+        line("prepaid", 0, "30.00", *ALL_MAY, ListCost="37.50", ContractedCost="30.00"),
+    ],
+    "virtual_currency": [
+        line(
+            "credits",
+            0,
+            "615.00",
+            *day(3),
+            ListCost="1230.00",
+            PricingCurrency="Credits",
+            PricingQuantity="1230",
+            PricingCurrencyListUnitPrice="1",
+            PricingCurrencyContractedUnitPrice="0.5",
+            PricingCurrencyEffectiveCost="615",
+        ),
+        line("credits", "7.5", "7.5", *day(3), PricingCurrency="USD"),
+    ],
+    "euros": [
+        line("euro", 100, 100, *ALL_MAY, BillingCurrency="EUR", ListCost=200),
+        line("euro", 100, 100, "2026-06-01T00:00:00", "2026-07-01T00:00:00", BillingCurrency="EUR"),
+        # a correction of May on June's bill is converted like the rest of June's bill
+        line("euro", -10, -10, *ALL_MAY, BillingCurrency="EUR", month="2026-06", ChargeClass="Correction"),
+    ],
+    "odds": [
+        line("odds", "0.333333333333333333", "0.333333333333333333", *day(4)),
+        line("odds", "-20.00", "-20.00", *day(5), ChargeCategory="Credit"),
+        line("odds", "-5.00", "-5.00", *day(5), ChargeCategory="Adjustment", ChargeDescription="Refund"),
+        line("odds", "19.00", "19.00", *ALL_MAY, ChargeCategory="Tax"),
+        line("odds", "31.00", "31.00", *ALL_MAY, ServiceName="Support", Tags='{"team": "blue"}'),
+    ],
+    "rules": [
+        line("law", 40, 40, *day(6), ServiceName="Key Vault", Tags='{"team": "red", "Environment": "Prod"}'),
+        line("law", 60, 60, *day(6), ServiceName="Compute", Tags='{"TEAM": "Red", "environment": "production"}'),
+        line("law", 10, 10, *day(6), ServiceName="Compute", SubAccountId="sandbox-7"),
+        # a month of one resource that changes hands on the 16th
+        line("hands", 31, 31, *ALL_MAY, ResourceId="db-1"),
+    ],
+}
+CONFIG = {
+    "config/exchange_rates.csv": "from_currency,to_currency,rate,valid_from,valid_to\n"
+    "EUR,USD,1.10,2026-05-01,2026-06-01\nEUR,USD,1.20,2026-06-01,\n",
+    "config/owners.csv": "rule_id,priority,field,pattern,team,valid_from,valid_to\n"
+    "tag,10,tag:team,*,{value},,\nsandbox,20,sub_account_id,sandbox-*,green,,\n"
+    "db-red,20,resource_id,db-1,red,,2026-05-16\ndb-blue,20,resource_id,db-1,blue,2026-05-16,\n",
+    "config/virtual_tags.csv": "rule_id,priority,field,pattern,tag,value,valid_from,valid_to\n"
+    "env-prod,10,tag:environment,[Pp]rod*,environment,production,,\nenv-sandbox,20,sub_account_id,sandbox-*,environment,sandbox,,\n"
+    "keys,10,service_name,Key Vault,component,compliance: encryption,,\n",
+    "config/required_tags.csv": "tag,valid_from,valid_to\nenvironment,,\n",
+}
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    """All bills above, loaded and built once; a function that asks it."""
+    root = tmp_path_factory.mktemp("costs")
+    files = {f"landing/bill/{name}.csv": bill(*lines) for name, lines in BILLS.items()} | CONFIG
+    # KA-12 as a replacement of May's file
+    files["landing/versioned/replaced-2026-05_v1.csv"] = bill(line("replaced", 1500, 1500, *ALL_MAY, ResourceId="R-111"))
+    files["landing/versioned/replaced-2026-05_v2.csv"] = bill(
+        line("replaced", 1200, 1200, *ALL_MAY, ResourceId="R-111"), line("replaced", 300, 300, *ALL_MAY, ResourceId="R-222")
+    )
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    (root / "tollbook.yml").write_text(SETTINGS)
+    workspace = Workspace.open(root)
+    (bills, versioned) = pipeline.load(workspace, tell=quiet)
+    assert bills.failures == versioned.failures == [] and bills.quarantined == 0
+    pipeline.build(workspace, tell=quiet)
+    with workspace.connect(read_only=True) as db:
+        yield lambda query: db.execute(query).fetchall()
+
+
+def commitments(warehouse, *providers):
+    found = warehouse(
+        "select billed_by, purchased_cost, used_cost, unused_cost, open_cost, status from finance.fct_commitments"
+        f" where billed_by in {(*providers, '')} order by billed_by"
+    )
+    return {name: tuple(values) for name, *values in found}
+
+
+def test_ka_10_a_commitment_of_one_dollar_an_hour(warehouse):
+    assert commitments(warehouse, "all", "none", "most", "over") == {
+        "all": (1, 1, 0, 0, "settled"),
+        "none": (1, 0, 1, 0, "settled"),
+        "most": (1, D("0.75"), D("0.25"), 0, "settled"),
+        "over": (1, 1, 0, 0, "settled"),
+    }
+    charged = (
+        "select sum(charged_cost), sum(case when bucket = 'unused_commitment' then charged_cost else 0 end) from finance.fct_chargeback"
+    )
+    assert warehouse(f"{charged} where billed_by = 'over'") == [(D("1.50"), 0)]
+    assert warehouse(f"{charged} where billed_by = 'most'") == [(1, D("0.25"))]
+    assert warehouse("select sum(billed_cost) from finance.fct_charges where billed_by = 'over'") == [(D("1.50"),)]
+
+
+def test_ka_11_a_year_paid_upfront_and_one_day_of_it(warehouse):
+    assert commitments(warehouse, "plan") == {"plan": (459024, D("943.20"), D("314.40"), D("457766.40"), "running")}
+    assert warehouse("select bought_cost, drawn_cost, balance_cost from finance.fct_prepaid_balances where billed_by = 'plan'") == [
+        (459024, D("1257.60"), D("457766.40"))
+    ]
+    ((days,),) = warehouse("select count(*) from finance.fct_commitment_days where billed_by = 'plan'")
+    assert days == 2  # the purchase's, the usage's
+
+
+def test_over_its_term_the_effective_cost_of_usage_is_the_billed_cost_of_the_purchase(warehouse):
+    names = ("all_upfront", "partial_upfront", "no_upfront", "not_settled")
+    assert commitments(warehouse, *names) == {
+        "all_upfront": (30, 24, 6, 0, "settled"),
+        "partial_upfront": (30, 30, 0, 0, "settled"),
+        "no_upfront": (30, 20, 10, 0, "settled"),
+        "not_settled": (31, 30, 0, 1, "unsettled"),
+    }
+    rows = warehouse(
+        "select billed_by, payment_model, utilisation_ratio, saving_cost, break_even_ratio from finance.fct_commitments"
+        " where billed_by in ('all_upfront', 'partial_upfront', 'no_upfront') order by 1"
+    )
+    assert rows == [
+        ("all_upfront", "All Upfront", 0.8, 6, pytest.approx(2 / 3)),  # 24 × 1.50 − 30
+        ("no_upfront", "No Upfront", pytest.approx(2 / 3), 0, pytest.approx(2 / 3)),  # 20 × 1.50 − 30: exactly the break-even
+        ("partial_upfront", "Partial Upfront", 1, 15, pytest.approx(2 / 3)),
+    ]
+
+
+def test_a_size_flexible_commitment_counts_in_its_own_unit(warehouse):
+    assert commitments(warehouse, "flexible") == {"flexible": (4, 3, 1, 0, "settled")}
+    assert warehouse("select used_quantity, unused_quantity from finance.fct_commitment_days where billed_by = 'flexible'") == [(3, 1)]
+
+
+def test_a_capacity_reservation_nobody_used_is_nobodys_usage(warehouse):
+    rows = warehouse("select team, bucket, charged_cost from finance.fct_chargeback where billed_by = 'room' order by 1")
+    assert rows == [("red", "allocated", 8), ("unused_commitment", "unused_commitment", 4)]
+    assert commitments(warehouse, "room")["room"][1:4] == (8, 4, 0)
+
+
+def test_coverage_is_unknown_where_a_list_cost_is_missing(warehouse):
+    rows = warehouse(
+        "select coverage_ratio, lines_without_list_cost from finance.fct_commitment_coverage"
+        " where billed_by in ('over', 'all_upfront') order by billed_by"
+    )
+    assert rows == [(1.0, 0), (None, 2)]
+
+
+@pytest.mark.parametrize("way", ["delta", "ledger", "replaced"])
+def test_ka_12_a_correction_of_may_ends_the_same_however_it_is_delivered(warehouse, way):
+    by_resource = warehouse(
+        "select resource_id, sum(effective_cost) from finance.fct_charges"
+        f" where billed_by = '{way}' and charge_period_start < '2026-06-01' group by 1 order by 1"
+    )
+    assert by_resource == [("R-111", 1200), ("R-222", 300)]
+    by_usage = warehouse(
+        f"select usage_period::varchar, sum(charged_cost) from finance.fct_chargeback where billed_by = '{way}' group by 1"
+    )
+    assert by_usage == [("2026-05-01", 1500)]
+    by_bill = warehouse(
+        f"select billing_period::varchar, sum(charged_cost) from finance.fct_chargeback where billed_by = '{way}' group by 1 order by 1"
+    )
+    assert by_bill == ([("2026-05-01", 1500)] if way == "replaced" else [("2026-05-01", 1500), ("2026-06-01", 0)])
+
+
+def test_ka_17_tokens_paid_ahead(warehouse):
+    assert warehouse(
+        "select sum(billed_cost), sum(effective_cost), sum(list_cost) filter (where charge_category = 'Usage') from finance.fct_charges"
+        " where billed_by = 'prepaid'"
+    ) == [(500000, 50, D("62.50"))]
+    assert warehouse("select balance_cost from finance.fct_prepaid_balances where billed_by = 'prepaid'") == [(499950,)]
+    assert warehouse("select term, cost from quality.fct_bridge where billed_by = 'prepaid' and cost <> 0 order by term_order") == [
+        ("billed", 500000),
+        ("prepaid_bought", -500000),
+        ("prepaid_drawn", 50),
+        ("charged", 50),
+    ]
+
+
+def test_a_price_list_in_credits(warehouse):
+    costs = "pricing_list_cost, pricing_contracted_cost, pricing_effective_cost, pricing_billed_cost"
+    assert warehouse(f"select {costs} from finance.fct_charges where billed_by = 'credits' order by billed_cost") == [
+        (1230, 615, 615, 0),
+        (None, None, D("7.5"), D("7.5")),  # the list cost is missing, and stays so
+    ]
+
+
+def test_a_billing_period_has_one_exchange_rate(warehouse):
+    assert warehouse(
+        "select billing_period::varchar, charge_class, exchange_rate, reporting_billed_cost, reporting_effective_cost, reporting_list_cost"
+        " from finance.fct_charges where billed_by = 'euro' order by 1, 2 nulls first"
+    ) == [
+        ("2026-05-01", None, D("1.1"), 110, 110, 220),
+        ("2026-06-01", None, D("1.2"), 120, 120, None),
+        ("2026-06-01", "Correction", D("1.2"), -12, -12, None),
+    ]
+    by_usage = "select usage_period::varchar, sum(charged_cost) from finance.fct_chargeback where billed_by = 'euro' group by 1 order by 1"
+    assert warehouse(by_usage) == [("2026-05-01", 98), ("2026-06-01", 120)]
+
+
+def test_credits_refunds_taxes_and_digits_past_the_twelfth(warehouse):
+    rows = warehouse(
+        "select component, bucket, sum(charged_cost) from finance.fct_chargeback where billed_by = 'odds' group by all order by 1"
+    )
+    assert rows == [
+        ("Adjustment", "unowned", -5),
+        ("Credit", "unowned", -20),
+        ("Other", "allocated", 31),
+        ("Other", "unowned", D("0.333333333333")),
+        ("Tax", "unowned", 19),
+    ]
+    digits = warehouse(
+        "select cost from quality.fct_bridge where billed_by = 'odds' and term in ('rounding', 'remainder') order by term_order"
+    )
+    assert digits == [(D("-0.000000000000333333"),), (0,)]
+
+
+def test_what_a_law_causes_is_a_component_of_its_own(warehouse):
+    rows = warehouse(
+        "select team, component, sum(charged_cost) from finance.fct_chargeback where billed_by = 'law' group by all order by 1, 2"
+    )
+    assert rows == [("green", "Other", 10), ("red", "Other", 60), ("red", "compliance: encryption", 40)]
+    assert warehouse("select tag_value, tagged_cost from finance.fct_virtual_tag_costs where tag = 'component'") == [
+        ("compliance: encryption", 40)
+    ]
+
+
+def test_virtual_tags_unify_spelling_and_fill_gaps_and_name_their_rule(warehouse):
+    assert warehouse(
+        "select tag_value, tagged_cost from finance.fct_virtual_tag_costs where tag = 'environment' order by 1"
+    ) == [("production", 100), ("sandbox", 10)]  # fmt: skip
+    assert warehouse("select virtual_tag_rules from finance.fct_charges where billed_by = 'law' and billed_cost = 40") == [
+        ('{"component":"keys","environment":"env-prod"}',)
+    ]
+    ((tagged, virtual),) = warehouse(
+        "select sum(tagged_cost), sum(virtually_tagged_cost) from quality.fct_tag_coverage where tag = 'environment'"
+    )
+    assert (tagged, virtual) == (110, 10)
+
+
+def test_a_resource_that_changes_hands_is_paid_by_each_for_its_days(warehouse):
+    rows = warehouse("select team, sum(charged_cost) from finance.fct_chargeback where billed_by = 'hands' group by 1 order by 1")
+    assert rows == [("blue", 16), ("red", 15)]
+
+
+def test_every_bridge_closes(warehouse):
+    assert warehouse("select count(*), count(*) filter (where cost <> 0) from quality.fct_bridge where term = 'remainder'") == [(23, 0)]
+
+
+CHARGED_BY_VERSION = """
+select usage_period::varchar, charged.team, owner_rule_version
+from finance.fct_chargeback as charged inner join finance.fct_charges as charges on usage_period = date_trunc('month', charge_date)
+order by 1
+"""
+
+
+def test_a_changed_rule_decides_days_to_come_unless_asked(workspace, ask):
+    may, june = (line("x", 31, 31, *day(1, month), ResourceId="r") for month in ("2026-05", "2026-06"))
+    rules = "rule_id,priority,field,pattern,team,valid_from,valid_to\n"
+    ws = workspace(
+        SETTINGS.replace("versioned", "unused"),
+        {"landing/bill/may.csv": bill(may), "config/owners.csv": rules + "r,1,resource_id,r,red,,\n"},
+    )
+    told = []
+
+    def night(**options):
+        pipeline.load(ws, ["bill"], tell=quiet)
+        pipeline.build(ws, tell=told.append, **options)
+        return ask(ws, CHARGED_BY_VERSION)
+
+    assert night() == [("2026-05-01", "red", 1)]
+    (ws.config / "owners.csv").write_text(rules + "r,1,resource_id,r,blue,,\n")
+    (ws.root / "landing/bill/june.csv").write_text(bill(june))
+    assert night() == [("2026-05-01", "red", 1), ("2026-06-01", "blue", 2)]
+    assert "owners.csv: 1 rule changed or new: in force for days not built yet." in "\n".join(told)
+    # the same from nothing: what decided May goes on deciding it
+    assert night(full_refresh=True) == [("2026-05-01", "red", 1), ("2026-06-01", "blue", 2)]
+    assert night(restate_from=date(2026, 5, 1)) == [("2026-05-01", "blue", 2), ("2026-06-01", "blue", 2)]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (
+            "exchange_rates.csv",
+            "from_currency,to_currency,rate,valid_from,valid_to\nEUR,USD,1.1,2026-05-01,\nEUR,USD,1.2,2026-06-01,\n",
+            r"exchange_rates\.csv, row 2, column valid_from: '2026-06-01' lies inside the validity of an earlier row",
+        ),
+        (
+            "owners.csv",
+            "rule_id,priority,field,pattern,team,valid_from,valid_to\na,1,resorce_id,*,red,,\n",
+            r"owners\.csv, row 1, column field: 'resorce_id' is not tag:<key> or one of",
+        ),
+    ],
+)
+def test_rules_that_cannot_be_meant(workspace, file, content, message):
+    ws = workspace(SETTINGS, {"landing/bill/a.csv": bill(line("x", 1, 1, *day(1))), f"config/{file}": content})
+    pipeline.load(ws, ["bill"], tell=quiet)
+    with pytest.raises(ConfigError, match=message):
+        pipeline.build(ws, tell=quiet)
