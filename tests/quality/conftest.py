@@ -40,6 +40,9 @@ create table quality.fct_bridge (
     billing_period date, billed_by varchar, term_order integer, term varchar, cost decimal(38, 20),
     currency_code varchar, rows_compared bigint
 );
+create table finance.fct_commitments (
+    billed_by varchar, commitment_id varchar, status varchar, open_cost decimal(38, 20), currency_code varchar
+);
 create table quality.fct_tag_coverage (
     period date, source_name varchar, tag varchar, tagged_cost decimal(38, 20), total_cost decimal(38, 20),
     coverage_by_cost_ratio double, currency_code varchar
@@ -78,6 +81,7 @@ insert into product.fct_token_costs values ('2026-11-04', 'm', 1000, 0.25, null)
 insert into quality.fct_reconciliation values ('bill', '2026-11-01', 2, 2, 0, 0, 10, 0, 'USD', 5);
 insert into quality.fct_bridge values
     ('2026-11-01', 'AWS', 1, 'billed', 10, 'USD', 5), ('2026-11-01', 'AWS', 9, 'remainder', 0, 'USD', 5);
+insert into finance.fct_commitments values ('AWS', 'ri-1', 'settled', 0, 'USD'), ('AWS', 'sp-1', 'running', 900, 'USD');
 insert into quality.fct_tag_coverage values ('2026-11-01', 'bill', 'team', 10, 10, 1, 'USD');
 """
 

@@ -20,7 +20,7 @@ def test_marts_that_add_up_pass_with_rows_seen(check, warehouse):
     assert {(one.check_id, one.subject) for one in results} == {
         ("reconciliation_delta", "bill"), ("reconciliation_rows", "bill"), ("bridge_remainder", "AWS"),
         ("chargeback_delta", "bill"), ("unowned_ratio", "bill"), ("tag_coverage", "bill: team"),
-        ("negative_idle", "engineering.fct_gpu_hours"),
+        ("unsettled_commitments", "AWS"), ("negative_idle", "engineering.fct_gpu_hours"),
         ("null_cost_ratio", "engineering.fct_gpu_hours"), ("null_cost_without_reason", "engineering.fct_gpu_hours"),
         ("null_cost_ratio", "engineering.fct_job_costs"), ("null_cost_without_reason", "engineering.fct_job_costs"),
         ("null_cost_ratio", "product.fct_token_costs"), ("null_cost_without_reason", "product.fct_token_costs"),
@@ -56,6 +56,10 @@ BROKEN = {
     "a lost billing line": (
         "update quality.fct_reconciliation set rows_loaded = 1, rows_delta = 1",
         ("reconciliation_rows", "bill", "error", 5, "2 lines delivered, 1 in the marts, 0 in quarantine"),
+    ),
+    "a commitment that is over and not settled": (
+        "update finance.fct_commitments set status = 'unsettled', open_cost = 12.5 where commitment_id = 'ri-1'",
+        ("unsettled_commitments", "AWS", "warn", 2, "1 of 2 commitments over and not settled, worst ri-1: 12.50 USD"),
     ),
     "a bridge with a remainder in the last digit": (
         f"update quality.fct_bridge set cost = '{TINY}' where term = 'remainder'",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from tollbook.quality import query
+from tollbook.quality import bills, query
 from tollbook.quality.gates import Above, Gates
 from tollbook.quality.results import CheckResult, Limit, Measure, number
 from tollbook.quality.validation import judge
@@ -306,6 +306,7 @@ _CHECKS = (
     (("chargeback_delta",), ("finance.fct_chargeback", "finance.fct_charges"), _chargeback),
     (("unowned_ratio",), ("finance.fct_chargeback",), _unowned),
     (("tag_coverage",), ("quality.fct_tag_coverage", "finance.fct_charges", "config.required_tags"), _tag_coverage),
+    (("unsettled_commitments",), ("finance.fct_commitments",), bills.unsettled_commitments),
     (("negative_idle",), ("engineering.fct_gpu_hours",), _negative_idle),
     (
         ("null_cost_ratio", "null_cost_without_reason"),

@@ -108,6 +108,8 @@ class Gates(SourceGates):
     null_cost_ratio: Above = Above(warn_above=0.05)
     #: rows without a cost that do not say why
     null_cost_without_reason: Above = Above(error_above=0)
+    #: commitments that are over and whose usage does not cost what they were bought for
+    unsettled_commitments: Above = Above(warn_above=0)
     sources: dict[str, SourceGates] = {}
 
     @classmethod
