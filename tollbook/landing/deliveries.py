@@ -1,30 +1,31 @@
-"""Find deliveries: one file, or one folder of parts, known by the content it has."""
+"""Find deliveries: one file, one folder of parts, or what a manifest lists; known by the content they have."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from tollbook.errors import ConfigError, DeliveryError
-from tollbook.sources import files
+from tollbook.landing import manifests, remote
+from tollbook.landing.memory import Memory
+from tollbook.landing.remote import Found, Place
 from tollbook.workspace import Source, Workspace
 
-# Half-copied or hidden files are not deliveries yet.
-_NOT_YET = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
-_CHUNK = 1 << 20
+_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Delivery:
     """One version of one partition of a source.
 
-    ``names`` are the files' paths in the landing folder, ``files`` where their content is kept. ``version`` orders
-    deliveries of a partition where the path says it; ``arrived_at`` orders the rest.
+    ``names`` are the files' paths in the landing folder or URLs, ``files`` where their content is kept, ``rows`` how many
+    each must have (None where nobody says). ``version`` orders deliveries of a partition where the path or manifest says it;
+    ``arrived_at`` orders the rest. ``manifest`` is the fingerprint of the manifest that made it complete. A ``fault`` says why
+    it cannot be loaded now.
     """
 
     source: Source
@@ -35,29 +36,48 @@ class Delivery:
     files: tuple[Path, ...]
     bytes: int
     arrived_at: datetime
+    rows: tuple[int | None, ...] = ()
+    manifest: str = ""
+    fault: str = ""
+
+    @property
+    def order(self) -> tuple:
+        """What is larger for what replaces: the same for any order of arrival."""
+        return natural(self.version), self.arrived_at, self.delivery_id
+
+
+def natural(version: str) -> tuple[tuple[bool, int, str], ...]:
+    """A version as what sorts: numbers in it by value, so that 10 comes after 9."""
+    return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", version) if part)
 
 
 def find(workspace: Workspace, source: Source) -> list[Delivery]:
-    """The deliveries now in the landing folder for ``source``, in the order in which they replace each other.
+    """The deliveries that lie there now for ``source``, in the order in which they replace each other; of one partition and
+    content only the newest. Changed objects of a storage are fetched into the archive.
 
     Raises:
-        DeliveryError: the landing folder is missing, or nothing in it matches the source's path.
-        ConfigError: ``partition`` is no regular expression, or does not match a path.
+        DeliveryError: the folder is missing, the storage cannot be listed, or nothing matches the source's path.
+        ConfigError: ``partition`` is no regular expression, or does not match a path; two exports share one name.
     """
-    root, pattern = _anchor(workspace, source)
-    if not root.is_dir() and not root.is_file():
-        raise DeliveryError(
-            f"{source.name}: landing folder {root} does not exist. Create it, or mend `path` of the source in tollbook.yml ({source.path})."
-        )
-    places = [root] if not pattern else sorted(root.glob(pattern))
-    found = [delivery for place in places if (delivery := _read(workspace, source, place)) is not None]
+    memory = _memory(workspace, source)
+    store = remote.opened(workspace, source, memory)
+    try:
+        places = [place for place in store.places() if place.files]
+        if source.manifest:
+            found = _by_manifests(workspace, source, store, memory, [file for place in places for file in place.files])
+        else:
+            store.start(file for place in places for file in place.files)
+            found = [_delivery(workspace, source, store, place) for place in places]
+    finally:
+        store.close()
     if not found:
         raise DeliveryError(f"{source.name}: no file matches {source.path}. Nothing was loaded; what was loaded stays.")
-    return sorted(found, key=lambda delivery: (delivery.partition_key, delivery.version, delivery.arrived_at, delivery.names))
+    newest = {(one.partition_key, one.delivery_id): one for one in sorted(found, key=lambda one: (one.order, one.names))}
+    return sorted(newest.values(), key=lambda one: (one.partition_key, one.order, one.names))
 
 
 def keep(workspace: Workspace, delivery: Delivery) -> Delivery:
-    """Copy the delivery's files to where they stay, by content; return it with ``files`` pointing there."""
+    """Bring the delivery's files to where they stay, by content; return it with ``files`` pointing there."""
     home = workspace.deliveries / delivery.source.name / delivery.delivery_id
     kept = []
     for number, file in enumerate(delivery.files):
@@ -65,54 +85,148 @@ def keep(workspace: Workspace, delivery: Delivery) -> Delivery:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(target.name + ".partial")
-            shutil.copyfile(file, partial)
+            if remote.INCOMING in file.parts:
+                file.replace(partial)
+            else:
+                shutil.copyfile(file, partial)
             partial.replace(target)
         kept.append(target)
-    return Delivery(**{**delivery.__dict__, "files": tuple(kept)})
+    return replace(delivery, files=tuple(kept))
 
 
-def _anchor(workspace: Workspace, source: Source) -> tuple[Path, str]:
-    """The longest folder of the path without a wildcard, and the glob below it."""
-    path = Path(source.path).expanduser()
-    parts = (path if path.is_absolute() else workspace.root / path).parts
-    fixed = next((i for i, part in enumerate(parts) if any(sign in part for sign in "*?[")), len(parts))
-    return Path(*parts[:fixed]), str(Path(*parts[fixed:])) if fixed < len(parts) else ""
+def forget(workspace: Workspace, delivery: Delivery) -> None:
+    """Read the delivery's manifest and look for its parts again at the next load: it could not be loaded."""
+    if delivery.manifest:
+        _memory(workspace, delivery.source).put(delivery.manifest, None)
 
 
-def _read(workspace: Workspace, source: Source, place: Path) -> Delivery | None:
-    parts = sorted(_files(place)) if place.is_dir() else [place]
-    parts = [file for file in parts if not _is_unfinished(file)]
-    if not parts:
-        return None
-    names = tuple(_relative(workspace, file) for file in parts)
-    digest = hashlib.sha256()
-    for file in parts:
-        with file.open("rb") as content:
-            one = hashlib.file_digest(content, "sha256")
-        digest.update(one.digest())
-    key, version = _partition(source, _relative(workspace, place))
-    return Delivery(
-        source=source,
-        partition_key=key,
-        version=version,
-        delivery_id=digest.hexdigest()[:16],
-        names=names,
-        files=tuple(parts),
-        bytes=sum(file.stat().st_size for file in parts),
-        arrived_at=datetime.fromtimestamp(max(file.stat().st_mtime for file in parts), UTC).replace(tzinfo=None),
+def _memory(workspace: Workspace, source: Source) -> Memory:
+    return Memory(workspace.deliveries / source.name / "fetched.jsonl")
+
+
+def _delivery(workspace: Workspace, source: Source, store, place: Place) -> Delivery:
+    key, version = _partition(source, place.name)
+    return _complete(
+        workspace, store, _blank(source, key, version, place.files, max(file.modified_at for file in place.files)), place.files
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.rglob("*") if file.is_file() and files.kind(file) in files.SUFFIXES)
+def _blank(source: Source, key: str, version: str, files: tuple[Found, ...], arrived_at: datetime, manifest: str = "") -> Delivery:
+    """A delivery whose content was not read yet, under the fingerprint of what is known of it."""
+    known = hashlib.sha256(repr([manifest, [(file.name, file.bytes, file.tag) for file in files]]).encode()).hexdigest()
+    names = tuple(file.name for file in files)
+    return Delivery(source, key, version, known[:16], names, (), sum(file.bytes for file in files), arrived_at, manifest=manifest)
 
 
-def _is_unfinished(file: Path) -> bool:
-    return file.name.startswith((".", "_")) or file.name.endswith(_NOT_YET)
+def _complete(workspace: Workspace, store, delivery: Delivery, files: tuple[Found, ...], digests: tuple[str | None, ...] = ()) -> Delivery:
+    """The delivery with its content; with a fault where that cannot be had, or is not what ``digests`` state."""
+    try:
+        contents = [store.get(file) for file in files]
+    except DeliveryError as error:
+        return replace(delivery, fault=str(error))
+    except OSError as error:
+        return replace(delivery, fault=f"{', '.join(delivery.names[:_NAMED])} cannot be read: {error.strerror}. The next load tries again.")
+    stated = digests or (None,) * len(files)
+    other = [file.name for file, (_, digest), wanted in zip(files, contents, stated, strict=True) if wanted not in (None, digest)]
+    if other:
+        return replace(delivery, fault=f"the content of {_list(other)} is not what the manifest states (sha256)")
+    fingerprint = hashlib.sha256(b"".join(bytes.fromhex(digest) for _, digest in contents))
+    whole = replace(delivery, delivery_id=fingerprint.hexdigest()[:16], files=tuple(file for file, _ in contents))
+    if isinstance(store, remote.Bucket):
+        whole = keep(workspace, whole)
+        for file, (_, digest), kept in zip(files, contents, whole.files, strict=True):
+            store.remember(file, digest, kept)
+    return whole
 
 
-def _relative(workspace: Workspace, file: Path) -> str:
-    return str(file.relative_to(workspace.root)) if file.is_relative_to(workspace.root) else str(file)
+def _by_manifests(workspace: Workspace, source: Source, store, memory: Memory, listed: list[Found]) -> list[Delivery]:
+    found, homes = [], {}
+    store.start(listed)
+    for file in listed:
+        delivery, home = _by_manifest(workspace, source, store, memory, file)
+        other = homes.setdefault(delivery.partition_key, home)
+        if home and other and home != other:
+            raise ConfigError(
+                f"{source.name}: two exports are called {delivery.partition_key}: one in {other}, one in {home}. They would replace each"
+                " other: give each a source of its own, or tell them apart with `partition`."
+            )
+        found.append(delivery)
+    return found
+
+
+def _by_manifest(workspace: Workspace, source: Source, store, memory: Memory, file: Found) -> tuple[Delivery, str | None]:
+    """The delivery that a manifest lists, and its export's folder. What was once complete is not looked at again: its parts
+    may be gone by now, or be those of the next manifest.
+    """
+    try:
+        content = store.get(file)[0].read_bytes()
+    except (DeliveryError, OSError) as error:
+        key = _partition(source, file.name)[0] if source.partition else file.name
+        return replace(_blank(source, key, "", (file,), file.modified_at), fault=str(error)), None
+    fingerprint = "manifest " + hashlib.sha256(content).hexdigest()
+    try:
+        manifest = manifests.read(source.manifest, content, file.name, file.modified_at)
+    except DeliveryError as error:
+        key = _partition(source, file.name)[0] if source.partition else file.name
+        return replace(_blank(source, key, "", (file,), file.modified_at, fingerprint), fault=str(error)), None
+    key, version = _partition(source, file.name) if source.partition else (manifest.partition, manifest.version)
+    version = version or manifest.version
+    rows = tuple(part.rows for part in manifest.parts)
+    known = memory.get(fingerprint)
+    if known:
+        home = workspace.deliveries / source.name / known["delivery_id"]
+        kept = tuple(home / f"{number:04d}" / Path(name).name for number, name in enumerate(known["names"]))
+        if all(one.is_file() for one in kept):
+            names, arrived_at = tuple(known["names"]), datetime.fromisoformat(known["arrived_at"])
+            whole = Delivery(
+                source, key, known["version"], known["delivery_id"], names, kept, known["bytes"], arrived_at, rows, fingerprint
+            )
+            return whole, manifest.home
+    paths = store.locate(file, [part.path for part in manifest.parts], manifests.KINDS[source.manifest].beside)
+    delivery = replace(_blank(source, key, version, (file,), file.modified_at, fingerprint), names=tuple(paths), rows=rows)
+    try:
+        parts = [store.look(path) for path in paths]
+    except DeliveryError as error:
+        return replace(delivery, fault=str(error)), manifest.home
+    fault = _missing(manifest, paths, parts)
+    if fault:
+        return replace(
+            delivery, fault=f"{file.name}: the delivery is not complete: {fault}. Nothing of it was loaded; the next load looks again."
+        ), manifest.home
+    store.start(parts)
+    delivery = replace(delivery, names=tuple(part.name for part in parts), bytes=sum(part.bytes for part in parts))
+    whole = _complete(workspace, store, delivery, tuple(parts), tuple(part.sha256 for part in manifest.parts))
+    if whole.fault:
+        return replace(whole, fault=f"{file.name}: {whole.fault}. Nothing of it was loaded; the next load looks again."), manifest.home
+    whole = keep(workspace, whole)
+    memory.put(
+        fingerprint,
+        {
+            "delivery_id": whole.delivery_id,
+            "version": whole.version,
+            "names": whole.names,
+            "bytes": whole.bytes,
+            "arrived_at": whole.arrived_at.isoformat(),
+        },
+    )
+    return whole, manifest.home
+
+
+def _missing(manifest: manifests.Manifest, paths: list[str], parts: list[Found | None]) -> str:
+    """What the manifest lists and is not there, or not whole."""
+    absent = [path for path, part in zip(paths, parts, strict=True) if part is None]
+    short = [
+        f"{part.name} ({part.bytes:,} of {stated.bytes:,} bytes)"
+        for stated, part in zip(manifest.parts, parts, strict=True)
+        if part and stated.bytes not in (None, part.bytes)
+    ]
+    count = len(manifest.parts)
+    said = [f"{len(absent)} of {count} listed files are missing: {_list(absent)}"] if absent else []
+    return "; ".join(said + ([f"{len(short)} of {count} have another size than stated: {_list(short)}"] if short else []))
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _partition(source: Source, path: str) -> tuple[str, str]:

@@ -47,11 +47,17 @@ def load_source(workspace: Workspace, db: duckdb.DuckDBPyConnection, source: Sou
             _load_one(workspace, db, delivery, report, again=True)
         return report
     found = deliveries.find(workspace, source)
-    newest = {delivery.partition_key: delivery for delivery in found}
+    newest = {delivery.partition_key: delivery for delivery in found if not delivery.fault}
     for delivery in found:
-        if newest[delivery.partition_key] is not delivery:
+        beside = newest.get(delivery.partition_key)
+        if delivery.fault:
+            # what is older than what is whole was replaced before it came
+            if (beside is None or beside.order < delivery.order) and _is_news(db, delivery):
+                _fail(db, delivery, report, delivery.fault)
+        elif beside is not delivery:
             _remember_superseded(db, deliveries.keep(workspace, delivery))
-    seen: dict[str, str] = {}
+    # the same content that was loaded from where it no longer lies is not loaded once more
+    seen = {delivery_id: key for delivery_id, key in _current(db, source) if key not in newest}
     for key in sorted(newest):
         delivery = newest[key]
         twin = seen.setdefault(delivery.delivery_id, key)
@@ -61,6 +67,7 @@ def load_source(workspace: Workspace, db: duckdb.DuckDBPyConnection, source: Sou
         elif _is_news(db, delivery):
             _load_one(workspace, db, delivery, report)
         else:
+            _note_newer_version(db, delivery)
             report.unchanged += 1
     return report
 
@@ -73,8 +80,14 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         db.begin()
         _clear(db, source, delivery.partition_key)
         counts, columns = [0, 0, 0], set()
-        for name, file in zip(kept.names, kept.files, strict=True):
+        stated = delivery.rows or (None,) * len(kept.files)
+        for name, file, rows in zip(kept.names, kept.files, stated, strict=True):
             one, found = _load_file(db, workspace, delivery, name, file)
+            if rows not in (None, one[0]):
+                raise DeliveryError(
+                    f"{name} has {one[0]:,} rows, its manifest states {rows:,}: the delivery is not complete."
+                    " Nothing of it was loaded; the next load looks again."
+                )
             counts = [total + part for total, part in zip(counts, one, strict=True)]
             columns |= found
         if counts[1] == 0:
@@ -100,13 +113,18 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         report.quarantined += counts[2]
     except (TollbookError, duckdb.Error) as error:
         db.rollback()
+        deliveries.forget(workspace, delivery)
         message = str(error) if isinstance(error, TollbookError) else f"{', '.join(delivery.names)}: {str(error).splitlines()[0]}"
-        report.failures.append(f"{source.name}: {message}")
-        db.execute(
-            "delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and status = 'failed'",
-            [source.name, delivery.partition_key, delivery.delivery_id],
-        )
-        _record(db, delivery, "failed", loaded_at=now, error=message)
+        _fail(db, delivery, report, message)
+
+
+def _fail(db, delivery: Delivery, report: LoadReport, message: str) -> None:
+    report.failures.append(f"{delivery.source.name}: {message}")
+    db.execute(
+        "delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and status = 'failed'",
+        [delivery.source.name, delivery.partition_key, delivery.delivery_id],
+    )
+    _record(db, delivery, "failed", loaded_at=datetime.now(UTC).replace(tzinfo=None), error=message)
 
 
 def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Path) -> tuple[list[int], set[str]]:
@@ -250,9 +268,31 @@ def _is_news(db, delivery: Delivery) -> bool:
         return True
     if current[0] == delivery.delivery_id:
         return False
-    if delivery.source.partition is None:
+    if delivery.source.partition is None and delivery.source.manifest is None:
         return True
-    return (delivery.version, delivery.arrived_at) >= (current[1], current[2])
+    return delivery.order >= (deliveries.natural(current[1]), current[2], current[0])
+
+
+def _current(db, source: Source) -> list[tuple[str, str]]:
+    """Content and partition of what is current, in the order of partitions."""
+    return db.execute(
+        "select delivery_id, partition_key from meta.deliveries where source_name = ? and is_current order by partition_key desc",
+        [source.name],
+    ).fetchall()
+
+
+def _note_newer_version(db, delivery: Delivery) -> None:
+    """What is current came again as a newer version: what comes late between the two must not replace it."""
+    current = db.execute(
+        "select version, delivered_at from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and is_current",
+        [delivery.source.name, delivery.partition_key, delivery.delivery_id],
+    ).fetchone()
+    if current and (deliveries.natural(current[0]), current[1]) < (deliveries.natural(delivery.version), delivery.arrived_at):
+        db.execute(
+            "update meta.deliveries set version = ?, delivered_at = ?"
+            " where source_name = ? and partition_key = ? and delivery_id = ? and is_current",
+            [delivery.version, delivery.arrived_at, delivery.source.name, delivery.partition_key, delivery.delivery_id],
+        )
 
 
 def _remember_superseded(db, delivery: Delivery) -> None:
