@@ -61,6 +61,7 @@ def find(workspace: Workspace, source: Source) -> list[Delivery]:
     """
     memory = _memory(workspace, source)
     store = remote.opened(workspace, source, memory)
+    everything = False
     try:
         places = [place for place in store.places() if place.files]
         if source.manifest:
@@ -68,8 +69,9 @@ def find(workspace: Workspace, source: Source) -> list[Delivery]:
         else:
             store.start(file for place in places for file in place.files)
             found = [_delivery(workspace, source, store, place) for place in places]
+        everything = not any(delivery.fault for delivery in found)
     finally:
-        store.close()
+        store.close(everything)
     if not found:
         raise DeliveryError(f"{source.name}: no file matches {source.path}. Nothing was loaded; what was loaded stays.")
     newest = {(one.partition_key, one.delivery_id): one for one in sorted(found, key=lambda one: (one.order, one.names))}
@@ -158,17 +160,12 @@ def _by_manifest(workspace: Workspace, source: Source, store, memory: Memory, fi
     """The delivery that a manifest lists, and its export's folder. What was once complete is not looked at again: its parts
     may be gone by now, or be those of the next manifest.
     """
+    unread = _blank(source, file.name, "", (file,), file.modified_at)
     try:
-        content = store.get(file)[0].read_bytes()
-    except (DeliveryError, OSError) as error:
-        key = _partition(source, file.name)[0] if source.partition else file.name
-        return replace(_blank(source, key, "", (file,), file.modified_at), fault=str(error)), None
-    fingerprint = "manifest " + hashlib.sha256(content).hexdigest()
-    try:
+        content, fingerprint = _keep_manifest(workspace, source, store, file)
         manifest = manifests.read(source.manifest, content, file.name, file.modified_at)
-    except DeliveryError as error:
-        key = _partition(source, file.name)[0] if source.partition else file.name
-        return replace(_blank(source, key, "", (file,), file.modified_at, fingerprint), fault=str(error)), None
+    except (DeliveryError, OSError) as error:
+        return replace(unread, fault=str(error)), None
     key, version = _partition(source, file.name) if source.partition else (manifest.partition, manifest.version)
     version = version or manifest.version
     rows = tuple(part.rows for part in manifest.parts)
@@ -210,6 +207,20 @@ def _by_manifest(workspace: Workspace, source: Source, store, memory: Memory, fi
         },
     )
     return whole, manifest.home
+
+
+def _keep_manifest(workspace: Workspace, source: Source, store, file: Found) -> tuple[bytes, str]:
+    """The manifest's content, kept in the archive too, and its fingerprint."""
+    place, digest = store.get(file)
+    content = place.read_bytes()
+    kept = workspace.deliveries / source.name / "manifests" / digest[:16] / place.name
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_name(kept.name + ".partial")
+        partial.write_bytes(content)
+        partial.replace(kept)
+    store.remember(file, digest, kept)
+    return content, f"manifest {digest}"
 
 
 def _missing(manifest: manifests.Manifest, paths: list[str], parts: list[Found | None]) -> str:

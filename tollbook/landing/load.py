@@ -56,19 +56,19 @@ def load_source(workspace: Workspace, db: duckdb.DuckDBPyConnection, source: Sou
                 _fail(db, delivery, report, delivery.fault)
         elif beside is not delivery:
             _remember_superseded(db, deliveries.keep(workspace, delivery))
-    # the same content that was loaded from where it no longer lies is not loaded once more
-    seen = {delivery_id: key for delivery_id, key in _current(db, source) if key not in newest}
+    # who keeps its content keeps it: the same content elsewhere is not loaded once more, also where the first is gone
+    news = {key for key, delivery in newest.items() if _is_news(db, delivery)}
+    holders = {delivery_id: key for delivery_id, key in _current(db, source) if key not in news}
     for key in sorted(newest):
         delivery = newest[key]
-        twin = seen.setdefault(delivery.delivery_id, key)
-        if twin != key:
-            _note_duplicate(db, delivery, twin)
-            report.unchanged += 1
-        elif _is_news(db, delivery):
-            _load_one(workspace, db, delivery, report)
-        else:
+        if key not in news:
             _note_newer_version(db, delivery)
             report.unchanged += 1
+        elif (holder := holders.setdefault(delivery.delivery_id, key)) != key:
+            _note_duplicate(db, delivery, holder)
+            report.unchanged += 1
+        else:
+            _load_one(workspace, db, delivery, report)
     return report
 
 
@@ -79,6 +79,7 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         kept = delivery if again else deliveries.keep(workspace, delivery)
         db.begin()
         _clear(db, source, delivery.partition_key)
+        _take_over(db, delivery)
         counts, columns = [0, 0, 0], set()
         stated = delivery.rows or (None,) * len(kept.files)
         for name, file, rows in zip(kept.names, kept.files, stated, strict=True):
@@ -213,6 +214,17 @@ def _clear(db, source: Source, partition_key: str) -> None:
         )
         for table in (f"raw.{source.table}", "raw.quarantine", "meta.delivery_days"):
             db.execute(f"delete from {table} where source_name = ? and delivery_id = ?", [source.name, delivery_id])
+
+
+def _take_over(db, delivery: Delivery) -> None:
+    """Take the same content out of partitions that now have other content: rows are known by content."""
+    others = db.execute(
+        "select partition_key from meta.deliveries where source_name = ? and delivery_id = ? and is_current and partition_key <> ?",
+        [delivery.source.name, delivery.delivery_id, delivery.partition_key],
+    ).fetchall()
+    for (key,) in others:
+        _clear(db, delivery.source, key)
+        db.execute("update meta.deliveries set is_current = false where source_name = ? and partition_key = ?", [delivery.source.name, key])
 
 
 def _touch_days(db, source: Source, delivery_id: str) -> None:

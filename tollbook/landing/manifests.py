@@ -165,12 +165,13 @@ def _period(kind: Kind, kind_name: str, said: dict, place: str) -> str:
         if not match:
             raise DeliveryError(f"{place}: the path of a manifest of kind {kind_name} must say its period, as in BILLING_PERIOD=2026-09")
         return match.group(1)
-    start = _time(_at(said, kind.start))
+    # a date with an offset is the vendor's own day
+    start = _time(_at(said, kind.start), zoned=False)
     if start is None:
         raise DeliveryError(f"{place}: {kind.start} is {_at(said, kind.start)!r}, which is no date; is it a manifest of kind {kind_name}?")
     # one day's run replaces the day before's, so the end counts only where it reaches past any billing month
     label = f"{start:%Y-%m}" if start.day == 1 else f"{start:%Y-%m-%d}"
-    end = _time(_at(said, kind.end)) if kind.end else None
+    end = _time(_at(said, kind.end), zoned=False) if kind.end else None
     return f"{label}..{end:%Y-%m-%d}" if end and end - start > _LONGEST_PERIOD else label
 
 
@@ -184,8 +185,8 @@ def _version(kind: Kind, said: dict, modified_at: datetime) -> str:
     return f"{moment or modified_at:%Y-%m-%dT%H:%M:%S.%f}"
 
 
-def _time(value: Any) -> datetime | None:
-    """A moment in UTC, naive, from how vendors write it: 20260901T000000.000Z, 2026-09-01T00:00:00.1234567Z-<id>; or None."""
+def _time(value: Any, zoned: bool = True) -> datetime | None:
+    """A moment, naive, in UTC where ``zoned``, from how vendors write it: 20260901T000000.000Z, 2026-09-01T00:00:00.1234567Z-<id>; or None."""
     match = re.match(
         r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ](\d{2}):?(\d{2}):?(\d{2})(?:\.(\d+))?)?(Z|[+-]\d{2}:?\d{2}(?!\d))?", str(value or "").strip()
     )
@@ -194,7 +195,7 @@ def _time(value: Any) -> datetime | None:
     year, month, day, hour, minute, second, fraction, zone = match.groups()
     try:
         text = f"{year}-{month}-{day}T{hour or '00'}:{minute or '00'}:{second or '00'}.{(fraction or '0')[:6]:0<6}"
-        moment = datetime.fromisoformat(text + (zone or "Z"))
+        moment = datetime.fromisoformat(text + (zone or "Z" if zoned else "Z"))
     except ValueError:
         return None
     return moment.astimezone(UTC).replace(tzinfo=None)

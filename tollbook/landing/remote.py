@@ -103,7 +103,7 @@ class Folder:
     def remember(self, found: Found, digest: str, kept: Path) -> None:
         """Nothing is remembered: the content of a local file is read each time."""
 
-    def close(self) -> None:
+    def close(self, everything: bool) -> None:
         """Nothing is open."""
 
     def _within(self, match: Path) -> list[Path]:
@@ -204,10 +204,11 @@ class Bucket:
         if found.tag:
             self.memory.put(found.name, {"tag": found.tag, "sha256": digest, "file": str(kept.relative_to(self.archive))})
 
-    def close(self) -> None:
-        """Stop what still runs and throw away what was not kept."""
+    def close(self, everything: bool) -> None:
+        """Stop what still runs; what was fetched for a delivery that is not whole waits for it, unless ``everything`` is."""
         self._pool.shutdown(cancel_futures=True)
-        shutil.rmtree(self.incoming, ignore_errors=True)
+        if everything:
+            shutil.rmtree(self.incoming, ignore_errors=True)
 
     def _kept(self, found: Found) -> tuple[Path, str] | None:
         fact = self.memory.get(found.name)
@@ -217,13 +218,15 @@ class Bucket:
         return (file, fact["sha256"]) if file.is_file() and file.stat().st_size == found.bytes else None
 
     def _fetch(self, found: Found) -> tuple[Path, str]:
-        self.incoming.mkdir(parents=True, exist_ok=True)
-        target = self.incoming / hashlib.sha256(found.path.encode()).hexdigest()[:16] / PurePosixPath(found.path).name
-        target.parent.mkdir(exist_ok=True)
-        self._ask(f"fetching {found.name}", lambda: self.fs.get_file(found.path, str(target)))
-        now = self.look(found.path)
-        if now is None or now.tag != found.tag or target.stat().st_size != found.bytes:
-            raise DeliveryError(f"{found.name} changed while it was fetched, so it was left out. The next load fetches it again.")
+        target = self.incoming / hashlib.sha256(f"{found.path} {found.tag}".encode()).hexdigest()[:16] / PurePosixPath(found.path).name
+        if not (found.tag and target.exists()):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(target.name + ".partial")
+            self._ask(f"fetching {found.name}", lambda: self.fs.get_file(found.path, str(partial)))
+            now = self.look(found.path)
+            if now is None or now.tag != found.tag or partial.stat().st_size != found.bytes:
+                raise DeliveryError(f"{found.name} changed while it was fetched, so it was left out. The next load fetches it again.")
+            partial.replace(target)
         with target.open("rb") as content:
             return target, hashlib.file_digest(content, "sha256").hexdigest()
 
