@@ -175,7 +175,7 @@ def test_a_half_delivered_export_waits_for_its_parts(storage, workspace, ask):
         ("costs/2026-09", "2026-09-02T03:00:00.000000")
     ]
     # the part that no manifest lists was not even fetched
-    assert storage.gets() == [meta, f"{root}{first}/costs-00001.csv"] or f"{root}{first}/costs-00009.csv" not in storage.gets()
+    assert storage.gets() == [f"{root}{first}/costs-00001.csv", meta]
 
     storage.put(f"{root}{second}/costs-00001.csv", bill(2))
     export(second, 1, 2)
@@ -187,7 +187,7 @@ def test_a_half_delivered_export_waits_for_its_parts(storage, workspace, ask):
     storage.put(f"{root}{second}/costs-00002.csv", bill(4))
     storage.gets()
     assert (load(ws).loaded, load(ws).unchanged) == (1, 1)
-    assert storage.gets() == [f"{root}{second}/costs-00001.csv", f"{root}{second}/costs-00002.csv"]
+    assert storage.gets() == [f"{root}{second}/costs-00001.csv", f"{root}{second}/costs-00002.csv"]  # not its manifest again
     assert ask(ws, "select sum(billed_cost) from raw.billing_lines") == [(Decimal(6),)]
 
     # its parts go, the manifest stays: it was complete once
@@ -199,7 +199,7 @@ def test_a_half_delivered_export_waits_for_its_parts(storage, workspace, ask):
 def test_what_cannot_be_reached_says_what_to_do(storage, workspace, monkeypatch):
     ws = workspace(settings(storage, "s3://nosuchbucket/x/*.csv"))
     (failure,) = load(ws).failures
-    assert "nosuchbucket" in failure and "What was loaded stays" in failure or "no file matches" in failure
+    assert "no file matches s3://nosuchbucket/x/*.csv" in failure and "Check bucket and prefix" in failure
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

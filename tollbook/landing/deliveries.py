@@ -7,7 +7,7 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tollbook.errors import ConfigError, DeliveryError
 from tollbook.landing import manifests, remote
@@ -48,7 +48,7 @@ class Delivery:
 
 def natural(version: str) -> tuple[tuple[bool, int, str], ...]:
     """A version as what sorts: numbers in it by value, so that 10 comes after 9."""
-    return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", version) if part)
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", version) if part)
 
 
 def find(workspace: Workspace, source: Source) -> list[Delivery]:
@@ -73,7 +73,8 @@ def find(workspace: Workspace, source: Source) -> list[Delivery]:
     finally:
         store.close(everything)
     if not found:
-        raise DeliveryError(f"{source.name}: no file matches {source.path}. Nothing was loaded; what was loaded stays.")
+        where = "" if isinstance(store, remote.Folder) else " Check bucket and prefix in `path`, and what the credentials may list."
+        raise DeliveryError(f"{source.name}: no file matches {source.path}. Nothing was loaded; what was loaded stays.{where}")
     newest = {(one.partition_key, one.delivery_id): one for one in sorted(found, key=lambda one: (one.order, one.names))}
     return sorted(newest.values(), key=lambda one: (one.partition_key, one.order, one.names))
 
@@ -162,12 +163,14 @@ def _by_manifest(workspace: Workspace, source: Source, store, memory: Memory, fi
     """
     unread = _blank(source, file.name, "", (file,), file.modified_at)
     try:
-        content, fingerprint = _keep_manifest(workspace, source, store, file)
+        content, digest = _keep_manifest(workspace, source, store, file)
         manifest = manifests.read(source.manifest, content, file.name, file.modified_at)
     except (DeliveryError, OSError) as error:
         return replace(unread, fault=str(error)), None
     key, version = _partition(source, file.name) if source.partition else (manifest.partition, manifest.version)
     version = version or manifest.version
+    # the same text in another export's folder lists other files
+    fingerprint = f"manifest {key} {manifest.home or PurePosixPath(file.name).parent} {digest}"
     rows = tuple(part.rows for part in manifest.parts)
     known = memory.get(fingerprint)
     if known:
@@ -210,7 +213,7 @@ def _by_manifest(workspace: Workspace, source: Source, store, memory: Memory, fi
 
 
 def _keep_manifest(workspace: Workspace, source: Source, store, file: Found) -> tuple[bytes, str]:
-    """The manifest's content, kept in the archive too, and its fingerprint."""
+    """The manifest's content, kept in the archive too, and its SHA-256."""
     place, digest = store.get(file)
     content = place.read_bytes()
     kept = workspace.deliveries / source.name / "manifests" / digest[:16] / place.name
@@ -220,7 +223,7 @@ def _keep_manifest(workspace: Workspace, source: Source, store, file: Found) -> 
         partial.write_bytes(content)
         partial.replace(kept)
     store.remember(file, digest, kept)
-    return content, f"manifest {digest}"
+    return content, digest
 
 
 def _missing(manifest: manifests.Manifest, paths: list[str], parts: list[Found | None]) -> str:
