@@ -78,8 +78,20 @@ def azure(start="2026-09-01T00:00:00", end="2026-09-30T00:00:00", submitted="202
         ),
         ("azure_export", azure(blobs=[("a", 1, 1)]), "c/manifest.json", "daily/2026-09", "2026-10-01T03:02:04.953030"),
         # a week, a billing month from the 15th, and a quarter
-        ("azure_export", azure("2026-08-31", "2026-09-04", blobs=[("a", 1, 1)]), "m.json", "daily/2026-08-31", "2026-10-01T03:02:04.953030"),
-        ("azure_export", azure("2026-09-15", "2026-10-02", blobs=[("a", 1, 1)]), "m.json", "daily/2026-09-15", "2026-10-01T03:02:04.953030"),
+        (
+            "azure_export",
+            azure("2026-08-31", "2026-09-04", blobs=[("a", 1, 1)]),
+            "m.json",
+            "daily/2026-08-31",
+            "2026-10-01T03:02:04.953030",
+        ),
+        (
+            "azure_export",
+            azure("2026-09-15", "2026-10-02", blobs=[("a", 1, 1)]),
+            "m.json",
+            "daily/2026-09-15",
+            "2026-10-01T03:02:04.953030",
+        ),
         (
             "azure_export",
             azure("2026-07-01", "2026-09-30", blobs=[("a", 1, 1)]),
@@ -162,7 +174,10 @@ def test_an_azure_export_is_whole_when_sizes_and_rows_are_as_stated(workspace, a
     put(ws, "landing/azure/20260901-20260930/run1/part_0_0001.csv", one)
     put(ws, "landing/azure/20260901-20260930/run1/part_1_0001.csv", two[:-10])
     (failure,) = load(ws).failures
-    assert f"1 of 2 have another size than stated: landing/azure/20260901-20260930/run1/part_1_0001.csv ({len(two) - 10} of {len(two)} bytes)" in failure
+    assert (
+        f"1 of 2 have another size than stated: landing/azure/20260901-20260930/run1/part_1_0001.csv ({len(two) - 10} of {len(two)} bytes)"
+        in failure
+    )
     put(ws, "landing/azure/20260901-20260930/run1/part_1_0001.csv", two)
     put(ws, "landing/azure/20260901-20260930/run1/part_2_0001.csv", bill(1000))
     assert load(ws).loaded == 1
