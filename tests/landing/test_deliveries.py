@@ -173,7 +173,10 @@ def test_a_storage_without_its_package_names_it(workspace, monkeypatch):
         ({"path": "simplecache::s3://bucket/*"}, "chained ones"),
         ({"path": "landing/*", "storage_options": {"endpoint_url": "http://x"}}, "belong to a `path` in object storage"),
         ({"path": "gs://bucket/*", "storage_options": {"token": "/key.json"}}, "`storage_options` has token"),
-        ({"path": "s3://bucket/*", "storage_options": {"client_kwargs": {"aws_session_token": "x"}}}, "has client_kwargs.aws_session_token"),
+        (
+            {"path": "s3://bucket/*", "storage_options": {"client_kwargs": {"aws_session_token": "x"}}},
+            "has client_kwargs.aws_session_token",
+        ),
     ],
 )
 def test_settings_that_cannot_be_used_or_hold_a_secret_are_refused(workspace, source, said):

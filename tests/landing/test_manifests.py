@@ -185,6 +185,25 @@ def test_an_azure_export_is_whole_when_sizes_and_rows_are_as_stated(workspace, a
     assert ask(ws, CURRENT) == [("daily/2026-09", "2026-10-01T03:02:04.953030")]
 
 
+@pytest.mark.parametrize("path", ["memory://costs", "memory://costs/exports/daily/*/*/manifest.json"])
+def test_blobs_are_named_from_their_container_on(workspace, ask, path):
+    import fsspec
+
+    container = fsspec.filesystem("memory")
+    container.store.clear()
+    folder = "exports/daily/20260901-20260930/run1"
+    blobs = [(f"{folder}/part_0_0001.csv", len(bill(1)), 1), (f"{folder}/part_1_0001.csv", len(bill(2)), 1)]
+    container.pipe(f"/costs/{folder}/manifest.json", json.dumps(azure(blobs=blobs)).encode())
+    container.pipe(f"/costs/{folder}/part_0_0001.csv", bill(1).encode())
+    ws = workspace(settings("azure_export", path))
+    (failure,) = load(ws).failures
+    assert f"1 of 2 listed files are missing: /costs/{folder}/part_1_0001.csv" in failure
+    container.pipe(f"/costs/{folder}/part_1_0001.csv", bill(2).encode())
+    assert (load(ws).loaded, load(ws).unchanged) == (1, 1)
+    assert ask(ws, TOTAL) == [(Decimal(3),)]
+    container.store.clear()
+
+
 def test_another_number_of_rows_than_stated_is_not_loaded_and_looked_at_again(workspace, ask):
     ws = workspace(settings("listed", "landing/*/manifest.json"))
     put(ws, "landing/sep/manifest.json", {"partition": "2026-09", "version": "1", "files": [{"path": "data/a.csv", "rows": 2}]})

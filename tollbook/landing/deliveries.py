@@ -16,6 +16,8 @@ from tollbook.landing.remote import Found, Place
 from tollbook.workspace import Source, Workspace
 
 _NAMED = 5
+# what a manifest is called, where the path gives a whole folder
+_MANIFEST = re.compile(r"(?i)manifest[^/]*\.json$")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def find(workspace: Workspace, source: Source) -> list[Delivery]:
     try:
         places = [place for place in store.places() if place.files]
         if source.manifest:
-            found = _by_manifests(workspace, source, store, memory, [file for place in places for file in place.files])
+            listed = [file for place in places for file in place.files if file.name == place.name or _MANIFEST.search(file.name)]
+            found = _by_manifests(workspace, source, store, memory, listed)
         else:
             store.start(file for place in places for file in place.files)
             found = [_delivery(workspace, source, store, place) for place in places]
@@ -185,7 +188,7 @@ def _by_manifest(workspace: Workspace, source: Source, store, memory: Memory, fi
     paths = store.locate(file, [part.path for part in manifest.parts], manifests.KINDS[source.manifest].beside)
     delivery = replace(_blank(source, key, version, (file,), file.modified_at, fingerprint), names=tuple(paths), rows=rows)
     try:
-        parts = [store.look(path) for path in paths]
+        parts = store.look(paths)
     except DeliveryError as error:
         return replace(delivery, fault=str(error)), manifest.home
     fault = _missing(manifest, paths, parts)

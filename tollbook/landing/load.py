@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,22 +47,23 @@ def load_source(workspace: Workspace, db: duckdb.DuckDBPyConnection, source: Sou
             _load_one(workspace, db, delivery, report, again=True)
         return report
     found = deliveries.find(workspace, source)
+    current = _current(db, source)
     newest = {delivery.partition_key: delivery for delivery in found if not delivery.fault}
     for delivery in found:
         beside = newest.get(delivery.partition_key)
         if delivery.fault:
             # what is older than what is whole was replaced before it came
-            if (beside is None or beside.order < delivery.order) and _is_news(db, delivery):
+            if (beside is None or beside.order < delivery.order) and _is_news(current, delivery):
                 _fail(db, delivery, report, delivery.fault)
         elif beside is not delivery:
             _remember_superseded(db, deliveries.keep(workspace, delivery))
     # who keeps its content keeps it: the same content elsewhere is not loaded once more, also where the first is gone
-    news = {key for key, delivery in newest.items() if _is_news(db, delivery)}
-    holders = {delivery_id: key for delivery_id, key in _current(db, source) if key not in news}
+    news = {key for key, delivery in newest.items() if _is_news(current, delivery)}
+    holders = {current[key].delivery_id: key for key in sorted(current, reverse=True) if key not in news}
     for key in sorted(newest):
         delivery = newest[key]
         if key not in news:
-            _note_newer_version(db, delivery)
+            _note_newer_version(db, current[key], delivery)
             report.unchanged += 1
         elif (holder := holders.setdefault(delivery.delivery_id, key)) != key:
             _note_duplicate(db, delivery, holder)
@@ -270,36 +271,34 @@ def _touch_open(db, source: Source, delivery_id: str) -> None:
     )
 
 
-def _is_news(db, delivery: Delivery) -> bool:
+def _current(db, source: Source) -> dict[str, Delivery]:
+    """The source's current deliveries by partition."""
+    rows = db.execute(
+        "select partition_key, version, delivery_id, file_names, bytes, delivered_at from meta.deliveries"
+        " where source_name = ? and is_current order by partition_key",
+        [source.name],
+    ).fetchall()
+    return {
+        key: Delivery(source, key, version, delivery_id, tuple(names), (), size, arrived_at)
+        for key, version, delivery_id, names, size, arrived_at in rows
+    }
+
+
+def _is_news(current: dict[str, Delivery], delivery: Delivery) -> bool:
     """Whether the delivery replaces what is current: other content, and not an older version."""
-    current = db.execute(
-        "select delivery_id, version, delivered_at from meta.deliveries where source_name = ? and partition_key = ? and is_current",
-        [delivery.source.name, delivery.partition_key],
-    ).fetchone()
-    if current is None:
+    before = current.get(delivery.partition_key)
+    if before is None:
         return True
-    if current[0] == delivery.delivery_id:
+    if before.delivery_id == delivery.delivery_id:
         return False
     if delivery.source.partition is None and delivery.source.manifest is None:
         return True
-    return delivery.order >= (deliveries.natural(current[1]), current[2], current[0])
+    return delivery.order >= before.order
 
 
-def _current(db, source: Source) -> list[tuple[str, str]]:
-    """Content and partition of what is current, in the order of partitions."""
-    return db.execute(
-        "select delivery_id, partition_key from meta.deliveries where source_name = ? and is_current order by partition_key desc",
-        [source.name],
-    ).fetchall()
-
-
-def _note_newer_version(db, delivery: Delivery) -> None:
+def _note_newer_version(db, before: Delivery, delivery: Delivery) -> None:
     """What is current came again as a newer version: what comes late between the two must not replace it."""
-    current = db.execute(
-        "select version, delivered_at from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and is_current",
-        [delivery.source.name, delivery.partition_key, delivery.delivery_id],
-    ).fetchone()
-    if current and (deliveries.natural(current[0]), current[1]) < (deliveries.natural(delivery.version), delivery.arrived_at):
+    if before.delivery_id == delivery.delivery_id and before.order < delivery.order:
         db.execute(
             "update meta.deliveries set version = ?, delivered_at = ?"
             " where source_name = ? and partition_key = ? and delivery_id = ? and is_current",
@@ -368,16 +367,11 @@ def _current_on(db, source: Source, days: tuple) -> set[str]:
 
 def _kept(workspace: Workspace, db, source: Source) -> list[Delivery]:
     """The source's current deliveries, from where their content is kept."""
-    rows = db.execute(
-        "select partition_key, version, delivery_id, file_names, bytes, delivered_at from meta.deliveries"
-        " where source_name = ? and is_current order by partition_key",
-        [source.name],
-    ).fetchall()
     kept = []
-    for key, version, delivery_id, names, size, arrived_at in rows:
-        home = workspace.deliveries / source.name / delivery_id
-        files = tuple(home / f"{number:04d}" / Path(name).name for number, name in enumerate(names))
-        kept.append(Delivery(source, key, version, delivery_id, tuple(names), files, size, arrived_at))
+    for delivery in _current(db, source).values():
+        home = workspace.deliveries / source.name / delivery.delivery_id
+        files = tuple(home / f"{number:04d}" / Path(name).name for number, name in enumerate(delivery.names))
+        kept.append(replace(delivery, files=files))
     return kept
 
 

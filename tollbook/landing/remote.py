@@ -72,9 +72,9 @@ class Folder:
         matches = sorted(root.glob(str(Path(*self._parts[fixed:])))) if fixed < len(self._parts) else [root]
         return [Place(self._name(match), tuple(self._found(file) for file in self._within(match))) for match in matches]
 
-    def look(self, path: str) -> Found | None:
-        """The file at this path, or None."""
-        return self._found(Path(path)) if Path(path).is_file() else None
+    def look(self, paths: list[str]) -> list[Found | None]:
+        """The file at each path, or None."""
+        return [self._found(Path(path)) if Path(path).is_file() else None for path in paths]
 
     def locate(self, manifest: Found, parts: list[str], beside: bool) -> list[str]:
         """The paths of a manifest's parts: keys of a bucket, of which this may be a copy from any folder on."""
@@ -159,19 +159,13 @@ class Bucket:
             places.append(Place(self.fs.unstrip_protocol(path), tuple(self._found(one) for one in whole if not one["name"].endswith("/"))))
         return places
 
-    def look(self, path: str) -> Found | None:
-        """The object at this path, or None.
+    def look(self, paths: list[str]) -> list[Found | None]:
+        """The object at each path, or None.
 
         Raises:
             DeliveryError: the storage cannot be asked.
         """
-        try:
-            info = self._ask(f"looking up {path}", lambda: self.fs.info(path))
-        except DeliveryError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return None
-            raise
-        return self._found(info) if info["type"] == "file" else None
+        return list(self._pool.map(self._look, paths))
 
     def locate(self, manifest: Found, parts: list[str], beside: bool) -> list[str]:
         """The paths of a manifest's parts: keys of its own bucket (a listed URL's bucket may be the one it was copied from)."""
@@ -217,13 +211,22 @@ class Bucket:
         file = self.archive / fact["file"]
         return (file, fact["sha256"]) if file.is_file() and file.stat().st_size == found.bytes else None
 
+    def _look(self, path: str) -> Found | None:
+        try:
+            info = self._ask(f"looking up {path}", lambda: self.fs.info(path))
+        except DeliveryError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
+        return self._found(info) if info["type"] == "file" else None
+
     def _fetch(self, found: Found) -> tuple[Path, str]:
         target = self.incoming / hashlib.sha256(f"{found.path} {found.tag}".encode()).hexdigest()[:16] / PurePosixPath(found.path).name
         if not (found.tag and target.exists()):
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_name(target.name + ".partial")
             self._ask(f"fetching {found.name}", lambda: self.fs.get_file(found.path, str(partial)))
-            now = self.look(found.path)
+            now = self._look(found.path)
             if now is None or now.tag != found.tag or partial.stat().st_size != found.bytes:
                 raise DeliveryError(f"{found.name} changed while it was fetched, so it was left out. The next load fetches it again.")
             partial.replace(target)
