@@ -112,7 +112,7 @@ class Source(BaseModel):
 
     @model_validator(mode="after")
     def storage_is_safe(self) -> Source:
-        if "::" in self.path:
+        if "::" in self.path and "://" in self.path:
             raise ValueError("`path` is one URL; chained ones ('::') are not opened")
         protocol = protocol_of(self.path)
         if protocol != "file" and re.match(r"[^/]*:[^/]*@", self.path.split("://", 1)[1]):

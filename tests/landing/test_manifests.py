@@ -1,5 +1,6 @@
 """Manifests: what each vendor writes, read from local folders; a delivery is loaded whole or not at all."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -117,6 +118,8 @@ def test_each_kind_names_its_partition_and_version(kind, said, place, partition,
         ("aws_data_export", b'{"dataFiles": ["a"]}', "must say its period, as in BILLING_PERIOD=2026-09"),
         ("listed", b'{"files": [{"path": "a"}]}', "has no 'partition'"),
         ("listed", b'{"partition": "x", "files": [{"path": "../../etc/passwd"}]}', "must not lead up"),
+        ("listed", b'{"partition": "x", "files": [{"path": "a"}, {"path": "a"}]}', "lists a twice"),
+        ("listed", b'{"partition": "x", "files": [{"path": "s3://bucket"}]}', "a listed file has no path"),
         ("listed", b'{"partition": "x", "files": [{"path": "a", "bytes": "many"}]}', "bytes is 'many', which is no whole number"),
     ],
 )
@@ -222,8 +225,35 @@ def test_content_is_compared_with_the_stated_sha256(workspace, ask):
     put(ws, "landing/sep/manifest.json", {"partition": "2026-09", "version": "1", "files": [{"path": "a.csv", "sha256": digest}]})
     put(ws, "landing/sep/a.csv", bill(2))
     (failure,) = load(ws).failures
-    assert "the content of landing/sep/a.csv is not what the manifest states (sha256)" in failure
+    assert "the content of landing/sep/a.csv is not what the manifest states (sha256, bytes)" in failure
     put(ws, "landing/sep/a.csv", bill(1))
+    assert load(ws).loaded == 1
+    assert ask(ws, TOTAL) == [(Decimal(1),)]
+
+
+@pytest.mark.parametrize("stated, loaded", [(len(gzip.compress(bill(1).encode(), mtime=0)), 1), (len(bill(1)), 1), (7, 0)])
+def test_a_compressed_part_has_the_stated_size_packed_or_plain(workspace, ask, stated, loaded):
+    ws = workspace(settings("listed", "landing/manifest.json"))
+    put(ws, "landing/manifest.json", {"partition": "2026-09", "version": "1", "files": [{"path": "a.csv.gz", "bytes": stated}]})
+    (ws.root / "landing/a.csv.gz").write_bytes(gzip.compress(bill(1).encode(), mtime=0))
+    report = load(ws)
+    assert (report.loaded, len(report.failures)) == (loaded, 1 - loaded)
+
+
+def test_a_legacy_report_of_which_nothing_came_yet_says_where_it_would_be(workspace):
+    ws = workspace(settings("aws_cur", "landing/*/*/*-Manifest.json"))
+    said = {"billingPeriod": {"start": "20260901T000000.000Z"}, "reportKeys": ["pre/hourly/20260901-20261001/b1f2/hourly-1.csv"]}
+    put(ws, "landing/hourly/20260901-20261001/hourly-Manifest.json", said)
+    (failure,) = load(ws).failures
+    assert f"1 of 1 listed files are missing: {ws.root}/landing/hourly/20260901-20261001/b1f2/hourly-1.csv" in failure
+
+
+def test_parts_copied_into_one_folder_with_their_manifest_are_found(workspace, ask):
+    ws = workspace(settings("azure_export", "landing/flat"))
+    blobs = [("exports/daily/20260901-20260930/run1/part_0.csv", len(bill(1)), 1)]
+    put(ws, "landing/flat/manifest.json", azure(blobs=blobs))
+    put(ws, "landing/flat/part_0.csv", bill(1))
+    put(ws, "landing/flat/other.csv", bill(100))
     assert load(ws).loaded == 1
     assert ask(ws, TOTAL) == [(Decimal(1),)]
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+import fsspec
+
 from tollbook.errors import ConfigError, DeliveryError
 from tollbook.landing import manifests, remote
+from tollbook.landing.manifests import Manifest, Part
 from tollbook.landing.memory import Memory
 from tollbook.landing.remote import Found, Place
 from tollbook.workspace import Source, Workspace
 
 _NAMED = 5
+_COMPRESSED = (".gz", ".zst")
 # what a manifest is called, where the path gives a whole folder
 _MANIFEST = re.compile(r"(?i)manifest[^/]*\.json$")
 
@@ -124,25 +129,36 @@ def _blank(source: Source, key: str, version: str, files: tuple[Found, ...], arr
     return Delivery(source, key, version, known[:16], names, (), sum(file.bytes for file in files), arrived_at, manifest=manifest)
 
 
-def _complete(workspace: Workspace, store, delivery: Delivery, files: tuple[Found, ...], digests: tuple[str | None, ...] = ()) -> Delivery:
-    """The delivery with its content; with a fault where that cannot be had, or is not what ``digests`` state."""
+def _complete(workspace: Workspace, store, delivery: Delivery, files: tuple[Found, ...], stated: tuple[Part, ...] = ()) -> Delivery:
+    """The delivery with its content; with a fault where that cannot be had, or is not what a manifest ``stated``."""
     try:
         contents = [store.get(file) for file in files]
+        other = [file.name for file, content, part in zip(files, contents, stated, strict=False) if not _is_as_stated(content, part)]
     except DeliveryError as error:
         return replace(delivery, fault=str(error))
-    except OSError as error:
-        return replace(delivery, fault=f"{', '.join(delivery.names[:_NAMED])} cannot be read: {error.strerror}. The next load tries again.")
-    stated = digests or (None,) * len(files)
-    other = [file.name for file, (_, digest), wanted in zip(files, contents, stated, strict=True) if wanted not in (None, digest)]
+    except (OSError, EOFError) as error:
+        return replace(delivery, fault=f"{_list(delivery.names)} cannot be read: {error}. The next load tries again.")
     if other:
-        return replace(delivery, fault=f"the content of {_list(other)} is not what the manifest states (sha256)")
+        return replace(delivery, fault=f"the content of {_list(other)} is not what the manifest states (sha256, bytes).")
     fingerprint = hashlib.sha256(b"".join(bytes.fromhex(digest) for _, digest in contents))
     whole = replace(delivery, delivery_id=fingerprint.hexdigest()[:16], files=tuple(file for file, _ in contents))
-    if isinstance(store, remote.Bucket):
+    # the content of local files is kept when it is loaded; what was fetched, or may be gone with the next manifest, is kept now
+    if isinstance(store, remote.Bucket) or stated:
         whole = keep(workspace, whole)
-        for file, (_, digest), kept in zip(files, contents, whole.files, strict=True):
-            store.remember(file, digest, kept)
+    for file, (_, digest), kept in zip(files, contents, whole.files, strict=True):
+        store.remember(file, digest, kept)
     return whole
+
+
+def _is_as_stated(content: tuple[Path, str], part: Part) -> bool:
+    file, digest = content
+    if part.sha256 not in (None, digest):
+        return False
+    if part.bytes in (None, file.stat().st_size):
+        return True
+    # some state the size before compression
+    with fsspec.open(str(file), "rb", compression="infer") as plain:
+        return part.bytes == sum(len(chunk) for chunk in iter(lambda: plain.read(1 << 20), b""))
 
 
 def _by_manifests(workspace: Workspace, source: Source, store, memory: Memory, listed: list[Found]) -> list[Delivery]:
@@ -164,55 +180,60 @@ def _by_manifest(workspace: Workspace, source: Source, store, memory: Memory, fi
     """The delivery that a manifest lists, and its export's folder. What was once complete is not looked at again: its parts
     may be gone by now, or be those of the next manifest.
     """
-    unread = _blank(source, file.name, "", (file,), file.modified_at)
     try:
         content, digest = _keep_manifest(workspace, source, store, file)
         manifest = manifests.read(source.manifest, content, file.name, file.modified_at)
     except (DeliveryError, OSError) as error:
-        return replace(unread, fault=str(error)), None
+        return replace(_blank(source, file.name, "", (file,), file.modified_at), fault=str(error)), None
     key, version = _partition(source, file.name) if source.partition else (manifest.partition, manifest.version)
-    version = version or manifest.version
     # the same text in another export's folder lists other files
     fingerprint = f"manifest {key} {manifest.home or PurePosixPath(file.name).parent} {digest}"
     rows = tuple(part.rows for part in manifest.parts)
-    known = memory.get(fingerprint)
-    if known:
-        home = workspace.deliveries / source.name / known["delivery_id"]
-        kept = tuple(home / f"{number:04d}" / Path(name).name for number, name in enumerate(known["names"]))
-        if all(one.is_file() for one in kept):
-            names, arrived_at = tuple(known["names"]), datetime.fromisoformat(known["arrived_at"])
-            whole = Delivery(
-                source, key, known["version"], known["delivery_id"], names, kept, known["bytes"], arrived_at, rows, fingerprint
-            )
-            return whole, manifest.home
-    paths = store.locate(file, [part.path for part in manifest.parts], manifests.KINDS[source.manifest].beside)
-    delivery = replace(_blank(source, key, version, (file,), file.modified_at, fingerprint), names=tuple(paths), rows=rows)
+    listed = replace(_blank(source, key, version or manifest.version, (file,), file.modified_at, fingerprint), rows=rows)
+    whole = _remembered(workspace, memory, listed)
+    if whole is None:
+        whole = _gather(workspace, store, listed, file, manifest)
+        if whole.fault:
+            said = f"{file.name}: the delivery is not complete: {whole.fault} Nothing of it was loaded; the next load looks again."
+            return replace(whole, fault=said), manifest.home
+        kept = {"id": whole.delivery_id, "version": whole.version, "names": whole.names, "bytes": whole.bytes}
+        memory.put(fingerprint, kept | {"arrived_at": whole.arrived_at.isoformat()})
+    return whole, manifest.home
+
+
+def _remembered(workspace: Workspace, memory: Memory, listed: Delivery) -> Delivery | None:
+    """The delivery as it was when it was complete, where the archive still has it."""
+    known = memory.get(listed.manifest)
+    if not known:
+        return None
+    home = workspace.deliveries / listed.source.name / known["id"]
+    files = tuple(home / f"{number:04d}" / Path(name).name for number, name in enumerate(known["names"]))
+    if not all(file.is_file() for file in files):
+        return None
+    return replace(
+        listed,
+        delivery_id=known["id"],
+        version=known["version"],
+        names=tuple(known["names"]),
+        files=files,
+        bytes=known["bytes"],
+        arrived_at=datetime.fromisoformat(known["arrived_at"]),
+    )
+
+
+def _gather(workspace: Workspace, store, listed: Delivery, file: Found, manifest: Manifest) -> Delivery:
+    """The delivery with all parts that its manifest lists, or with what is missing as its fault."""
+    paths = store.locate(file, [part.path for part in manifest.parts], manifests.KINDS[listed.source.manifest].beside)
     try:
         parts = store.look(paths)
     except DeliveryError as error:
-        return replace(delivery, fault=str(error)), manifest.home
-    fault = _missing(manifest, paths, parts)
-    if fault:
-        return replace(
-            delivery, fault=f"{file.name}: the delivery is not complete: {fault}. Nothing of it was loaded; the next load looks again."
-        ), manifest.home
+        return replace(listed, names=tuple(paths), fault=str(error))
+    missing = _missing(manifest, paths, parts)
+    if missing:
+        return replace(listed, names=tuple(paths), fault=f"{missing}.")
     store.start(parts)
-    delivery = replace(delivery, names=tuple(part.name for part in parts), bytes=sum(part.bytes for part in parts))
-    whole = _complete(workspace, store, delivery, tuple(parts), tuple(part.sha256 for part in manifest.parts))
-    if whole.fault:
-        return replace(whole, fault=f"{file.name}: {whole.fault}. Nothing of it was loaded; the next load looks again."), manifest.home
-    whole = keep(workspace, whole)
-    memory.put(
-        fingerprint,
-        {
-            "delivery_id": whole.delivery_id,
-            "version": whole.version,
-            "names": whole.names,
-            "bytes": whole.bytes,
-            "arrived_at": whole.arrived_at.isoformat(),
-        },
-    )
-    return whole, manifest.home
+    found = replace(listed, names=tuple(part.name for part in parts), bytes=sum(part.bytes for part in parts))
+    return _complete(workspace, store, found, tuple(parts), manifest.parts)
 
 
 def _keep_manifest(workspace: Workspace, source: Source, store, file: Found) -> tuple[bytes, str]:
@@ -229,20 +250,20 @@ def _keep_manifest(workspace: Workspace, source: Source, store, file: Found) -> 
     return content, digest
 
 
-def _missing(manifest: manifests.Manifest, paths: list[str], parts: list[Found | None]) -> str:
+def _missing(manifest: Manifest, paths: list[str], parts: list[Found | None]) -> str:
     """What the manifest lists and is not there, or not whole."""
     absent = [path for path, part in zip(paths, parts, strict=True) if part is None]
     short = [
         f"{part.name} ({part.bytes:,} of {stated.bytes:,} bytes)"
         for stated, part in zip(manifest.parts, parts, strict=True)
-        if part and stated.bytes not in (None, part.bytes)
+        if part and stated.bytes not in (None, part.bytes) and not part.name.endswith(_COMPRESSED)
     ]
     count = len(manifest.parts)
     said = [f"{len(absent)} of {count} listed files are missing: {_list(absent)}"] if absent else []
     return "; ".join(said + ([f"{len(short)} of {count} have another size than stated: {_list(short)}"] if short else []))
 
 
-def _list(names: list[str]) -> str:
+def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 

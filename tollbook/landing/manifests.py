@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
@@ -113,17 +114,26 @@ def read(kind_name: str, content: bytes, place: str, modified_at: datetime) -> M
     listed = _at(said, kind.parts)
     if not isinstance(listed, list) or not listed:
         raise DeliveryError(f"{place} lists no files under {kind.parts!r}: it is no manifest of kind {kind_name}, or the export is empty.")
+    parts = tuple(_part(kind, one, place) for one in listed)
+    twice = [path for path, count in Counter(part.path for part in parts).items() if count > 1]
+    if twice:
+        raise DeliveryError(f"{place} lists {', '.join(twice[:3])} twice: its rows would count twice")
     return Manifest(
         partition=_partition(kind, kind_name, said, place),
         version=_version(kind, said, modified_at),
-        parts=tuple(_part(kind, one, place) for one in listed),
+        parts=parts,
         home=re.sub(kind.home, "", place) if kind.home and re.search(kind.home, place) else None,
     )
 
 
+def key_of(path: str) -> str:
+    """The key of a listed path in its bucket: a URL without protocol and bucket, a path without its leading slash."""
+    return path.split("://", 1)[1].partition("/")[2] if "://" in path else path.lstrip("/")
+
+
 def _part(kind: Kind, one: Any, place: str) -> Part:
     path = _at(one, kind.path) if kind.path else one
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str) or not key_of(path) or path.endswith("/"):
         raise DeliveryError(f"{place}: a listed file has no path: {one!r}")
     if ".." in PurePosixPath(path).parts:
         raise DeliveryError(f"{place} lists {path}: a path must not lead up with '..'")

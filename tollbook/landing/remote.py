@@ -19,6 +19,7 @@ from typing import Any
 import fsspec
 
 from tollbook.errors import ConfigError, DeliveryError
+from tollbook.landing.manifests import key_of
 from tollbook.landing.memory import Memory
 from tollbook.sources import files
 from tollbook.workspace import Source, Workspace, protocol_of
@@ -81,15 +82,18 @@ class Folder:
         here = Path(manifest.path).parent
         if beside and not any("://" in part or part.startswith("/") for part in parts):
             return [str(here / part) for part in parts]
-        keys = [PurePosixPath(_key(part)).parts for part in parts]
+        keys = [PurePosixPath(key_of(part)).parts for part in parts]
         shallowest = min(len(key) for key in keys)
         # one choice for all parts, so that an old copy elsewhere never stands in for a missing part
         for skipped in range(shallowest - 1):
             for above in (here, *here.parents):
                 if any(above.joinpath(*key[skipped:]).is_file() for key in keys):
                     return [str(above.joinpath(*key[skipped:])) for key in keys]
-        if any(folder in here.parts for key in keys for folder in key[:-1]):
-            return [str(Path(*key)) for key in keys]
+        # none is there; say where they would be
+        for skipped, folder in enumerate(keys[0][:-1]):
+            if folder in here.parts:
+                above = Path(*here.parts[: here.parts.index(folder)])
+                return [str(above.joinpath(*key[skipped:])) for key in keys]
         return [str(here / key[-1]) for key in keys]
 
     def start(self, wanted: Iterable[Found]) -> None:
@@ -172,7 +176,8 @@ class Bucket:
         above = PurePosixPath(manifest.path)
         bucket = PurePosixPath(*above.parts[: 2 if above.is_absolute() else 1])
         return [
-            str(above.parent / part if beside and "://" not in part and not part.startswith("/") else bucket / _key(part)) for part in parts
+            str(above.parent / part if beside and "://" not in part and not part.startswith("/") else bucket / key_of(part))
+            for part in parts
         ]
 
     def start(self, wanted: Iterable[Found]) -> None:
@@ -285,11 +290,6 @@ def _moment(value: Any) -> datetime | None:
     if not isinstance(value, datetime):
         return None
     return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-
-
-def _key(part: str) -> str:
-    """The key of a listed part: a URL without protocol and bucket, a key without its leading slash."""
-    return part.split("://", 1)[1].partition("/")[2] if "://" in part else part.lstrip("/")
 
 
 def _is_unfinished(name: str) -> bool:
