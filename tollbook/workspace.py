@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from tollbook.errors import ConfigError
+from tollbook.landing.manifests import KINDS
 
 SETTINGS_FILE = "tollbook.yml"
 # A published file must open in clients from DuckDB 1.5 on.
@@ -34,6 +37,12 @@ FORMATS = {
     "genai_prices": "prices",
     "slurm_sacct": "holdings",
 }
+_SECRET = re.compile(
+    r"(?i)(^|_)(key|key_id|secret|token|password|passwd|credentials?|connection_string|sas|username|signature|authorization)$"
+    r"|(access|secret|account|api)[-_]?key"
+)
+#: What gcsfs takes for ``token`` that is none.
+_METHODS = ("anon", "cloud", "google_default", "browser")
 #: Tables whose rows are the user's own ledger: their costs are nobody's invoice.
 OWN_TABLES = ("assets", "asset_costs")
 
@@ -46,6 +55,20 @@ def canonical_tables() -> dict[str, dict[str, Any]]:
     """The canonical tables by name: description, span, columns (type, required), checks."""
     text = (Path(__file__).parent / "sources" / "canonical.yml").read_text()
     return yaml.safe_load(text)
+
+
+def protocol_of(path: str) -> str:
+    """The protocol of a source's path: ``file`` for a folder of this machine."""
+    return path.split("://", 1)[0].lower() if "://" in path else "file"
+
+
+def _secrets(options: Any, inside: str = "") -> Iterator[str]:
+    """The keys, however deep, that hold a credential; names of a method to find one are none."""
+    for key, value in options.items() if isinstance(options, dict) else ():
+        if isinstance(value, dict):
+            yield from _secrets(value, f"{inside}{key}.")
+        elif _SECRET.search(str(key)) and value not in (*_METHODS, None, True, False):
+            yield f"{inside}{key}"
 
 
 class Source(BaseModel):
@@ -85,6 +108,25 @@ class Source(BaseModel):
         if self.table not in canonical_tables():
             raise ValueError(f"no canonical table `{self.table}`; there are: {', '.join(canonical_tables())}")
         self.own = self.own or self.table in OWN_TABLES
+        return self
+
+    @model_validator(mode="after")
+    def storage_is_safe(self) -> Source:
+        if "::" in self.path and "://" in self.path:
+            raise ValueError("`path` is one URL; chained ones ('::') are not opened")
+        protocol = protocol_of(self.path)
+        if protocol != "file" and re.match(r"[^/]*:[^/]*@", self.path.split("://", 1)[1]):
+            raise ValueError("`path` has a password in it: tollbook.yml is read by many. Give it in the environment")
+        if self.storage_options and protocol == "file":
+            raise ValueError("`storage_options` belong to a `path` in object storage, such as s3://bucket/prefix/*")
+        secret = next(_secrets(self.storage_options), None)
+        if secret:
+            raise ValueError(
+                f"`storage_options` has {secret}: tollbook.yml is read by many and kept in version control, so it holds no credentials."
+                " Give them in the environment or the provider's own chain (AWS_PROFILE, a role, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_*)"
+            )
+        if self.manifest is not None and self.manifest not in KINDS:
+            raise ValueError(f"no kind of manifest `{self.manifest}`; there are: {', '.join(KINDS)}")
         return self
 
     def option(self, name: str, default: Any = None, choices: tuple | None = None) -> Any:

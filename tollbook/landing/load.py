@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,21 +47,29 @@ def load_source(workspace: Workspace, db: duckdb.DuckDBPyConnection, source: Sou
             _load_one(workspace, db, delivery, report, again=True)
         return report
     found = deliveries.find(workspace, source)
-    newest = {delivery.partition_key: delivery for delivery in found}
+    current = _current(db, source)
+    newest = {delivery.partition_key: delivery for delivery in found if not delivery.fault}
     for delivery in found:
-        if newest[delivery.partition_key] is not delivery:
+        beside = newest.get(delivery.partition_key)
+        if delivery.fault:
+            # what is older than what is whole was replaced before it came
+            if (beside is None or beside.order < delivery.order) and _is_news(current, delivery):
+                _fail(db, delivery, report, delivery.fault)
+        elif beside is not delivery:
             _remember_superseded(db, deliveries.keep(workspace, delivery))
-    seen: dict[str, str] = {}
+    # who keeps its content keeps it: the same content elsewhere is not loaded once more, also where the first is gone
+    news = {key for key, delivery in newest.items() if _is_news(current, delivery)}
+    holders = {current[key].delivery_id: key for key in sorted(current, reverse=True) if key not in news}
     for key in sorted(newest):
         delivery = newest[key]
-        twin = seen.setdefault(delivery.delivery_id, key)
-        if twin != key:
-            _note_duplicate(db, delivery, twin)
+        if key not in news:
+            _note_newer_version(db, current[key], delivery)
             report.unchanged += 1
-        elif _is_news(db, delivery):
-            _load_one(workspace, db, delivery, report)
+        elif (holder := holders.setdefault(delivery.delivery_id, key)) != key:
+            _note_duplicate(db, delivery, holder)
+            report.unchanged += 1
         else:
-            report.unchanged += 1
+            _load_one(workspace, db, delivery, report)
     return report
 
 
@@ -72,9 +80,16 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         kept = delivery if again else deliveries.keep(workspace, delivery)
         db.begin()
         _clear(db, source, delivery.partition_key)
+        _take_over(db, delivery)
         counts, columns = [0, 0, 0], set()
-        for name, file in zip(kept.names, kept.files, strict=True):
+        stated = delivery.rows or (None,) * len(kept.files)
+        for name, file, rows in zip(kept.names, kept.files, stated, strict=True):
             one, found = _load_file(db, workspace, delivery, name, file)
+            if rows not in (None, one[0]):
+                raise DeliveryError(
+                    f"{name} has {one[0]:,} rows, its manifest states {rows:,}: the delivery is not complete."
+                    " Nothing of it was loaded; the next load looks again."
+                )
             counts = [total + part for total, part in zip(counts, one, strict=True)]
             columns |= found
         if counts[1] == 0:
@@ -100,13 +115,18 @@ def _load_one(workspace: Workspace, db: duckdb.DuckDBPyConnection, delivery: Del
         report.quarantined += counts[2]
     except (TollbookError, duckdb.Error) as error:
         db.rollback()
+        deliveries.forget(workspace, delivery)
         message = str(error) if isinstance(error, TollbookError) else f"{', '.join(delivery.names)}: {str(error).splitlines()[0]}"
-        report.failures.append(f"{source.name}: {message}")
-        db.execute(
-            "delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and status = 'failed'",
-            [source.name, delivery.partition_key, delivery.delivery_id],
-        )
-        _record(db, delivery, "failed", loaded_at=now, error=message)
+        _fail(db, delivery, report, message)
+
+
+def _fail(db, delivery: Delivery, report: LoadReport, message: str) -> None:
+    report.failures.append(f"{delivery.source.name}: {message}")
+    db.execute(
+        "delete from meta.deliveries where source_name = ? and partition_key = ? and delivery_id = ? and status = 'failed'",
+        [delivery.source.name, delivery.partition_key, delivery.delivery_id],
+    )
+    _record(db, delivery, "failed", loaded_at=datetime.now(UTC).replace(tzinfo=None), error=message)
 
 
 def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Path) -> tuple[list[int], set[str]]:
@@ -197,6 +217,17 @@ def _clear(db, source: Source, partition_key: str) -> None:
             db.execute(f"delete from {table} where source_name = ? and delivery_id = ?", [source.name, delivery_id])
 
 
+def _take_over(db, delivery: Delivery) -> None:
+    """Take the same content out of partitions that now have other content: rows are known by content."""
+    others = db.execute(
+        "select partition_key from meta.deliveries where source_name = ? and delivery_id = ? and is_current and partition_key <> ?",
+        [delivery.source.name, delivery.delivery_id, delivery.partition_key],
+    ).fetchall()
+    for (key,) in others:
+        _clear(db, delivery.source, key)
+        db.execute("update meta.deliveries set is_current = false where source_name = ? and partition_key = ?", [delivery.source.name, key])
+
+
 def _touch_days(db, source: Source, delivery_id: str) -> None:
     start, end = canonical_tables()[source.table]["span"]
     end = f"coalesce({end}, {start})"
@@ -240,19 +271,39 @@ def _touch_open(db, source: Source, delivery_id: str) -> None:
     )
 
 
-def _is_news(db, delivery: Delivery) -> bool:
+def _current(db, source: Source) -> dict[str, Delivery]:
+    """The source's current deliveries by partition."""
+    rows = db.execute(
+        "select partition_key, version, delivery_id, file_names, bytes, delivered_at from meta.deliveries"
+        " where source_name = ? and is_current order by partition_key",
+        [source.name],
+    ).fetchall()
+    return {
+        key: Delivery(source, key, version, delivery_id, tuple(names), (), size, arrived_at)
+        for key, version, delivery_id, names, size, arrived_at in rows
+    }
+
+
+def _is_news(current: dict[str, Delivery], delivery: Delivery) -> bool:
     """Whether the delivery replaces what is current: other content, and not an older version."""
-    current = db.execute(
-        "select delivery_id, version, delivered_at from meta.deliveries where source_name = ? and partition_key = ? and is_current",
-        [delivery.source.name, delivery.partition_key],
-    ).fetchone()
-    if current is None:
+    before = current.get(delivery.partition_key)
+    if before is None:
         return True
-    if current[0] == delivery.delivery_id:
+    if before.delivery_id == delivery.delivery_id:
         return False
-    if delivery.source.partition is None:
+    if delivery.source.partition is None and delivery.source.manifest is None:
         return True
-    return (delivery.version, delivery.arrived_at) >= (current[1], current[2])
+    return delivery.order >= before.order
+
+
+def _note_newer_version(db, before: Delivery, delivery: Delivery) -> None:
+    """What is current came again as a newer version: what comes late between the two must not replace it."""
+    if before.delivery_id == delivery.delivery_id and before.order < delivery.order:
+        db.execute(
+            "update meta.deliveries set version = ?, delivered_at = ?"
+            " where source_name = ? and partition_key = ? and delivery_id = ? and is_current",
+            [delivery.version, delivery.arrived_at, delivery.source.name, delivery.partition_key, delivery.delivery_id],
+        )
 
 
 def _remember_superseded(db, delivery: Delivery) -> None:
@@ -316,16 +367,11 @@ def _current_on(db, source: Source, days: tuple) -> set[str]:
 
 def _kept(workspace: Workspace, db, source: Source) -> list[Delivery]:
     """The source's current deliveries, from where their content is kept."""
-    rows = db.execute(
-        "select partition_key, version, delivery_id, file_names, bytes, delivered_at from meta.deliveries"
-        " where source_name = ? and is_current order by partition_key",
-        [source.name],
-    ).fetchall()
     kept = []
-    for key, version, delivery_id, names, size, arrived_at in rows:
-        home = workspace.deliveries / source.name / delivery_id
-        files = tuple(home / f"{number:04d}" / Path(name).name for number, name in enumerate(names))
-        kept.append(Delivery(source, key, version, delivery_id, tuple(names), files, size, arrived_at))
+    for delivery in _current(db, source).values():
+        home = workspace.deliveries / source.name / delivery.delivery_id
+        files = tuple(home / f"{number:04d}" / Path(name).name for number, name in enumerate(delivery.names))
+        kept.append(replace(delivery, files=files))
     return kept
 
 
