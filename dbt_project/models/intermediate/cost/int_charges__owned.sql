@@ -5,7 +5,7 @@ with lines as (
     select
         *,
         row_number() over () as object_number
-    from {{ ref('stg_billing__lines') }}
+    from {{ ref('int_charge_lines') }}
     where {{ in_build_days('charge_date') }}
 ),
 
@@ -37,7 +37,7 @@ select
     rated.billing_period,
     rated.billed_by,
     rated.charge_category,
-    rated.service_category,
+    coalesce(rated.component, rated.service_category) as service_category,
     rated.commitment_discount_status,
     rated.resource_id,
     rated.model,

@@ -83,7 +83,7 @@ select
     owned.reporting_billed_cost,
     owned.reporting_effective_cost,
     owned.currency_code
-from {{ ref('stg_billing__lines') }} as lines
+from {{ ref('int_charge_lines') }} as lines
 inner join {{ ref('int_charges__owned') }} as owned
     on lines.charge_date = owned.charge_date and lines.source_name = owned.source_name
     and lines.file_name = owned.file_name and lines.file_row = owned.file_row
