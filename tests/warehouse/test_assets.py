@@ -47,7 +47,9 @@ def asset(name, cost, since, months, kind="hardware", node="", of="", units="", 
     return ",".join(map(str, fields)) + "\n"
 
 
-def running(name, kind, start, end, asset="", node="", amount="", kwh="", kw="", load="", pue="", uptime="", quantity="", price="", team=""):
+def running(
+    name, kind, start, end, asset="", node="", amount="", kwh="", kw="", load="", pue="", uptime="", quantity="", price="", team=""
+):
     tags = '"{""team"": ""' + team + '""}"' if team else ""
     return ",".join([name, kind, asset, node, start, end, amount, kwh, kw, load, pue, uptime, quantity, price, tags]) + "\n"
 
@@ -77,11 +79,11 @@ def test_whole_lives_and_running_costs_by_hand(workspace, ask):
         running("off", "cooling", "2026-09-01 00:00", "2026-09-01 01:00", kw="1", uptime="0.5", price="1e-12"),
         running("end", "space", "2030-12-31", "2031-01-01", amount="1"),
     ]
+    register = [node, degressive, kept, sold, base, upgrade, upgrade_of_it, licence, training, devices]
     ws = workspace(
         SETTINGS,
         {
-            "landing/register/all.csv": ASSETS
-            + node + degressive + kept + sold + base + upgrade + upgrade_of_it + licence + training + devices,  # fmt: skip
+            "landing/register/all.csv": ASSETS + "".join(register),
             "landing/running/all.csv": COSTS + "".join(costs),
             "landing/fleet/none.csv": "node,started_at,ended_at\n",
         },
@@ -98,17 +100,21 @@ def test_whole_lives_and_running_costs_by_hand(workspace, ask):
     # 40 % of the book value each year until the straight line over the rest is more: 21,600 left, 8,640 < 10,800
     years = [money(BETWEEN, "degressive", f"{year}-01-01", f"{year + 1}-01-01") for year in range(2025, 2030)]
     assert years == [40000, 24000, 14400, 10800, 10800]
-    # 30 months to a residual of 20,000: 40,000; 24,000; of 36,000 half a year takes 7,200 by rate, but 16,000 are left
-    assert [money(BETWEEN, "kept", f"{year}-01-01", f"{year + 1}-01-01") for year in range(2025, 2028)] == [40000, 24000, 16000]
+    # 30 months to a residual of 20,000: 40 % of 100,000; then 12 of 18 months of the 40,000 left is more than 40 % of 60,000
+    years = [money(BETWEEN, "kept", f"{year}-01-01", f"{year + 1}-01-01") for year in range(2025, 2028)]
+    assert years == [40000, Decimal("26666.666666666666"), Decimal("13333.333333333334")]
     assert money("select max(charge_date) from finance.fct_charges where sku_id = 'kept'") == date(2027, 6, 30)
     # sold after 18 months: 546 of 1,095 days have taken 36,000 × 546 / 1,095; the day of sale takes the rest less proceeds
     taken = money(BETWEEN, "sold", "2025-01-01", "2026-07-01")
     assert taken.quantize(Decimal("1e-9")) == Decimal("17950.684931507")
-    assert ask(ws, "select effective_cost, component from finance.fct_charges as lines"
-        " inner join intermediate.int_asset_lines as register using (sku_id, charge_date, effective_cost)"
-        " where sku_id = 'sold' and sku_meter = 'disposal' and charge_date = '2026-07-01'".replace("sku_meter", "lines.sku_meter")
-    ) == [(36600 - taken - 20000, "disposal")]  # fmt: skip
+    disposal = "select charge_date, effective_cost from finance.fct_charges where sku_id = 'sold' and sku_meter = 'disposal'"
+    assert ask(ws, disposal) == [(date(2026, 7, 1), 36600 - taken - 20000)]
     assert money(LIFE, "sold") == 16600
+    disposals = (
+        "select sum(charged_cost)::decimal(38, 9), team from finance.fct_chargeback where component = 'disposal' group by 2 order by 2"
+    )
+    # base with 184 of 1,095 days to go, its upgrade with 184 of 730, the other's life over: 20,164.383… − 1 + 6,049.315…
+    assert ask(ws, disposals) == [(Decimal("26212.698630137"), "search"), (Decimal("-1350.684931507"), "unowned")]
     # an upgrade ends with what it extends (24 months instead of 60) and is sold with it, for nothing: all of its price is cost
     months = "select min(used_from_at)::date, max(used_until_at)::date, sum(depreciation_cost) from intermediate.int_asset_months where asset_id = '{}'"
     assert ask(ws, months.format("upgrade")) == [(date(2026, 1, 1), date(2028, 1, 1), 24000)]
@@ -158,9 +164,12 @@ def test_a_node_of_the_register_is_paid_by_who_held_it_and_a_replaced_register_e
         ("power", 24),
         ("support", 20),
     ]
-    held = "select layer, sum(allocated_cost) from engineering.fct_gpu_hours where usage_date = '2026-09-02' group by 1 order by 1"
+    held = "select layer, sum(allocated_cost)::decimal(38, 6) from engineering.fct_gpu_hours where usage_date = '2026-09-02' group by 1 order by 1"
     assert ask(ws, held) == [("held", 22), ("idle", 22)]  # two of four GPUs of 20 + 24
-    day = "select team, component, charged_cost from finance.fct_chargeback_days where usage_date = '2026-09-02' order by 1"
+    day = (
+        "select team, component, sum(charged_cost)::decimal(38, 6) from finance.fct_chargeback_days"
+        " where usage_date = '2026-09-02' group by 1, 2 order by 1"
+    )
     assert ask(ws, day) == [("idle", "gpu", 22), ("platform", "support", 10), ("search", "gpu", 22)]
 
     # the register is corrected in the middle, another asset comes, and the night brings half a day more
