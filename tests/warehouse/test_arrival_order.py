@@ -105,6 +105,6 @@ def test_any_order_of_arrival_ends_in_the_same_marts(marts):
     draw = random.Random(3)
     orders = [order for order in permutations(DELIVERIES) if order != tuple(sorted(DELIVERIES))]
     # a restatement before what it restates, then orders drawn from all; one build at the end, or nights in between
-    backwards = tuple(reversed(sorted(DELIVERIES)))
+    backwards = tuple(sorted(DELIVERIES, reverse=True))
     for order, built_after in ((backwards, {1, 4}), (draw.choice(orders), {0, 4}), (draw.choice(orders), {4})):
         assert marts(order, built_after) == expected, order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from tollbook.landing.deliveries import Delivery
 from tollbook.sources import reader_of
 from tollbook.sources.typing import quoted, reason, text, typed
 from tollbook.warehouse import schema
-from tollbook.workspace import Source, Workspace, canonical_tables
+from tollbook.workspace import OWN_TABLES, Source, Workspace, canonical_tables
 
 
 @dataclass
@@ -157,13 +158,23 @@ def _load_file(db, workspace: Workspace, delivery: Delivery, name: str, file: Pa
         if wanted.get("required"):
             empty = f"{quoted(column)} is null" + (f" or trim({quoted(column)}) = ''" if kind == "VARCHAR" else "")
             faults.append(_fault(empty, column, "null", "is missing"))
+    if source.currency and "currency" in definition["columns"] and source.table in OWN_TABLES:
+        # what the ledger's rows leave out, the source says
+        values = [value for value in values if not value.endswith(" as currency")]
+        stated = next((f"nullif(trim({quoted(column)}::varchar), '')" for column in delivered if column.casefold() == "currency"), "null")
+        values.append(f"coalesce({stated}, {text(source.currency)}) as currency")
+    checks = definition.get("checks", [])
+    present = {column.casefold() for column in delivered}
+    named = {check["sql"]: set(re.findall(r"\w+", check["sql"])) & set(definition["columns"]) for check in checks}
+    absent = set().union(*(named[check["sql"]] for check in checks if check.get("absent_is_null"))) - present
+    values += [f"null::{definition['columns'][column]['type']} as {column}" for column in sorted(absent)]
+    present |= absent
     # the checks see the typed values
     typed_rows = f"select {', '.join(values)}, file_row, {_first(faults)} as fault from ({select})"
-    present = {column.casefold() for column in delivered}
     broken = [
         _fault(f"not ({check['sql']})", check["column"], f"{check['column']}::varchar", check["says"])
-        for check in definition.get("checks", [])
-        if check["column"] in present and all(name not in check["sql"] or name in present for name in definition["columns"])
+        for check in checks
+        if named[check["sql"]] <= present
     ]
     rows = f"select * replace ({_first(['fault', *broken])} as fault) from ({typed_rows})"
     origin = f"{text(source.name)} as source_name, {text(delivery.delivery_id)} as delivery_id, {text(name)} as file_name"
@@ -260,6 +271,8 @@ def _touch_days(db, source: Source, delivery_id: str) -> None:
 
 def _touch_open(db, source: Source, delivery_id: str) -> None:
     """Note from when the delivery has, or decides, something without an end: another delivery may repeat its attempts."""
+    if source.table == "assets":
+        db.execute(_ASSETS_REACH, [source.name, delivery_id])
     if source.table not in ("holdings", "capacity"):
         return
     repeated = " or holding_id in (select holding_id from raw.holdings where source_name = $1 and delivery_id = $2)"
@@ -269,6 +282,26 @@ def _touch_open(db, source: Source, delivery_id: str) -> None:
         " having min(started_at) is not null",
         [source.name, delivery_id],
     )
+
+
+# An asset costs something every day of its life, and decides the life of its upgrades and the node of its running costs.
+_ASSETS_REACH = """
+insert into meta.touched_open
+with recursive reached as (
+    select asset_id from raw.assets where source_name = $1 and delivery_id = $2
+    union
+    select upgrades.asset_id from raw.assets as upgrades
+    inner join reached on upgrades.upgrade_of = reached.asset_id
+    where upgrades.source_name = $1
+)
+select min(started_at)::date as open_from
+from (
+    select in_service_at as started_at from raw.assets where source_name = $1 and asset_id in (select asset_id from reached)
+    union all
+    select started_at from raw.asset_costs where asset_id in (select asset_id from reached)
+)
+having min(started_at) is not null
+"""
 
 
 def _current(db, source: Source) -> dict[str, Delivery]:

@@ -73,9 +73,14 @@ def _plan(db: duckdb.DuckDBPyConnection, config_hash: str, models_hash: str, ful
     return horizon, days, full_refresh
 
 
-# How far telemetry and bills reach: what has no end yet is taken to last until then.
+# How far telemetry and bills reach: what has no end yet is taken to last until then. A register alone reaches as far as its
+# running costs, else to the day of its newest delivery.
 _HORIZON = """
-select max(seen_at) from (
+select coalesce(
+    max(seen_at),
+    (select max(ended_at) from raw.asset_costs),
+    (select date_trunc('day', max(delivered_at)) from meta.deliveries where is_current and table_name = 'assets')
+) from (
     select max(least(charge_period_end, billing_period_end)) as seen_at from raw.billing_lines where charge_category = 'Usage'
     union all select max(sampled_at) from raw.gpu_samples
     union all select max(requested_at) from raw.requests
@@ -84,30 +89,49 @@ select max(seen_at) from (
 )
 """
 
-# The first day from which something without an end lasts to the horizon.
+# The first day from which something without an end lasts to the horizon, or is charged no further than it.
 _FIRST_OPEN = """
 select min(started_at)::date from (
     select started_at from raw.holdings where ended_at is null union all select started_at from raw.capacity where ended_at is null
+    union all select in_service_at from raw.assets union all select started_at from raw.asset_costs
 )
 """
 
 
+# Billing lines, and months of the register, whose currency has no rate on the first day of their billing period.
+_WITHOUT_RATE = f"""
+with lines as (
+    select billing_currency, source_name, billed_cost, date_trunc('month', billing_period_start)::date as billing_period
+    from raw.billing_lines where billing_currency <> $1
+
+    union all
+
+    select upper(currency), source_name, 0, unnest(generate_series(first_at, until_at - interval 1 microsecond, interval 1 month))::date
+    from (
+        select currency, source_name, date_trunc('month', in_service_at) as first_at,
+            least(coalesce(disposed_at + interval 1 day, in_service_at + to_months(life_months)), horizon_at) as until_at
+        from raw.assets cross join ({_HORIZON}) as horizon (horizon_at)
+        union all
+        select currency, source_name, date_trunc('month', started_at) as first_at, least(ended_at, horizon_at) as until_at
+        from raw.asset_costs cross join ({_HORIZON}) as horizon (horizon_at)
+    )
+    where upper(currency) <> $1
+)
+
+select billing_currency, string_agg(distinct source_name, ', '), count(*), sum(billed_cost),
+    strftime(min(billing_period), '%Y-%m'), strftime(max(billing_period), '%Y-%m')
+from lines
+where not exists (
+    select 1 from config.exchange_rates as rates
+    where rates.from_currency = lines.billing_currency and rates.to_currency = $1
+        and coalesce(rates.valid_from, '0001-01-01') <= lines.billing_period and lines.billing_period < coalesce(rates.valid_to, '9999-12-31')
+)
+group by billing_currency order by billing_currency
+"""
+
+
 def _refuse_unknown_currencies(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> None:
-    missing = db.execute(
-        """
-        select billing_currency, string_agg(distinct source_name, ', '), count(*), sum(billed_cost),
-            strftime(min(billing_period_start), '%Y-%m'), strftime(max(billing_period_start), '%Y-%m')
-        from raw.billing_lines as lines
-        where billing_currency <> ? and not exists (
-            select 1 from config.exchange_rates as rates
-            where rates.from_currency = lines.billing_currency and rates.to_currency = ?
-                and coalesce(rates.valid_from, '0001-01-01') <= date_trunc('month', lines.billing_period_start)
-                and date_trunc('month', lines.billing_period_start) < coalesce(rates.valid_to, '9999-12-31')
-        )
-        group by billing_currency order by billing_currency
-        """,
-        [workspace.currency, workspace.currency],
-    ).fetchall()
+    missing = db.execute(_WITHOUT_RATE, [workspace.currency]).fetchall()
     if missing:
         said = "; ".join(
             f"{code}: {rows:,} lines of {names}, {cost:,.2f} {code} billed in {first}{'' if first == last else f' to {last}'}"

@@ -1,6 +1,8 @@
--- One row per source: billing lines, and the charges that came of them.
+-- One row per source: billing lines, and days of the register's rows, and the charges that came of them.
 with billed as (
-    select coalesce(source_name, '') as source_name, count(*) as row_count from raw.billing_lines group by all
+    select coalesce(source_name, '') as source_name, count(*) as row_count
+    from (select source_name from raw.billing_lines union all select source_name from intermediate.int_asset_days)
+    group by all
 ),
 
 charged as (

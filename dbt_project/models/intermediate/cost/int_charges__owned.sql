@@ -6,7 +6,7 @@ with lines as (
     select
         *,
         row_number() over () as object_number
-    from {{ ref('stg_billing__lines') }}
+    from {{ ref('int_charge_lines') }}
     where {{ in_build_days('charge_date') }}
 ),
 
@@ -62,7 +62,7 @@ select
     owners.rule_version as owner_rule_version,
     virtual_tags.virtual_tags,
     virtual_tags.virtual_tag_rules,
-    virtual_tags.component,
+    coalesce(virtual_tags.component, rated.component) as component,
     rated.exchange_rate::decimal(38, 20) as exchange_rate,
     {{ convert_money('rated.billed_cost', 'rated.exchange_rate') }} as reporting_billed_cost,
     {{ convert_money('rated.effective_cost', 'rated.exchange_rate') }} as reporting_effective_cost,

@@ -64,7 +64,7 @@ split as (
 line_days as (
     select days.line_number, days.usage_date, lines.*, row_number() over () as object_number
     from (select distinct line_number, slot_start_at::date as usage_date, source_name, file_name, file_row, charge_date from slots) as days
-    inner join {{ ref('stg_billing__lines') }} as lines
+    inner join {{ ref('int_charge_lines') }} as lines
         on days.charge_date = lines.charge_date and days.source_name = lines.source_name and days.file_name = lines.file_name
         and days.file_row = lines.file_row
     where {{ in_build_days('days.usage_date') }}

@@ -18,7 +18,7 @@ with rules as (
 seen as (
     {% for field in line_fields() %}
     select distinct '{{ field }}' as field, {{ field }} as value, {{ field }} as whole
-    from {{ ref('stg_billing__lines') }}
+    from {{ ref('int_charge_lines') }}
     where {{ may_overlap_build_days('charge_date', 'accrues_until_at') }} and '{{ field }}' in (select rules.field from rules)
     union
     {% endfor %}

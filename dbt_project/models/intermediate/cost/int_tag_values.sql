@@ -4,7 +4,7 @@
 
 with texts as (
     select distinct tags
-    from {{ ref('stg_billing__lines') }}
+    from {{ ref('int_charge_lines') }}
     where tags is not null and {{ may_overlap_build_days('charge_date', 'accrues_until_at') }}
 
     union

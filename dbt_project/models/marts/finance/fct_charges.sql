@@ -96,7 +96,7 @@ select
     lines.pricing_list_cost,
     lines.pricing_contracted_cost,
     owned.currency_code
-from {{ ref('stg_billing__lines') }} as lines
+from {{ ref('int_charge_lines') }} as lines
 inner join {{ ref('int_charges__owned') }} as owned
     on lines.charge_date = owned.charge_date and lines.source_name = owned.source_name
     and lines.file_name = owned.file_name and lines.file_row = owned.file_row

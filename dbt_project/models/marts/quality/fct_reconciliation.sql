@@ -1,5 +1,6 @@
 -- One row per source and billing period: what was delivered is loaded or in quarantine, and what is effective is allocated or
 -- in a named bucket. Deltas are 0, to the last digit. Row counts are of whole deliveries: a period shows those of its source.
+-- A register's row becomes a line a day: its rows are compared with those loaded, not with lines.
 with charges as (
     select
         source_name,
@@ -42,14 +43,19 @@ delivered as (
         source_name,
         sum(rows_delivered)::bigint as rows_delivered,
         sum(rows_loaded)::bigint as rows_loaded,
-        sum(rows_quarantined)::bigint as rows_quarantined
+        sum(rows_quarantined)::bigint as rows_quarantined,
+        bool_and(table_name = 'billing_lines') as is_bill
     from {{ source('meta', 'deliveries') }}
-    where is_current and table_name = 'billing_lines'
+    where is_current and table_name in ('billing_lines', 'assets', 'asset_costs')
     group by source_name
 ),
 
 loaded as (
-    select source_name, count(*) as rows_in_marts from {{ ref('fct_charges') }} group by source_name
+    select
+        lines.source_name,
+        case when coalesce(delivered.is_bill, true) then lines.row_count else delivered.rows_loaded end as rows_in_marts
+    from (select source_name, count(*) as row_count from {{ ref('fct_charges') }} group by source_name) as lines
+    left join delivered on lines.source_name = delivered.source_name
 )
 
 select
