@@ -11,8 +11,8 @@ select 'all lines', null, lines.line_count, tied.line_count
 from (
     select count(*) as line_count
     from {{ ref('fct_charges') }} as charges
-    inner join {{ source('config', 'sources') }} as sources on charges.source_name = sources.source_name
-    where not sources.is_own
+    left join {{ source('config', 'sources') }} as sources on charges.source_name = sources.source_name
+    where not coalesce(sources.is_own, false)
 ) as lines
 cross join (select coalesce(sum(line_count), 0) as line_count from {{ ref('fct_invoice_tie_out') }}) as tied
 where lines.line_count <> tied.line_count

@@ -46,8 +46,6 @@ def export_focus(db: duckdb.DuckDBPyConnection, out: Path, period: date | None =
     try:
         db.execute("set TimeZone = 'UTC'")
         columns = {row[0]: row[1] for row in db.execute(f"describe {query}").fetchall()}
-        if not columns:
-            raise TollbookError("nothing to write")
         written = ", ".join(_as_text(name, kind) if "csv" in options else _as_typed(name, kind) for name, kind in columns.items())
         out.parent.mkdir(parents=True, exist_ok=True)
         (rows,) = db.execute(f"copy (select {written} from ({query})) to {text(str(half))} {options}").fetchone()
@@ -65,7 +63,9 @@ def export_focus(db: duckdb.DuckDBPyConnection, out: Path, period: date | None =
 
 def _as_text(name: str, kind: str) -> str:
     if kind.startswith("DECIMAL"):
-        return f"rtrim(rtrim({quoted(name)}::varchar, '0'), '.') as {quoted(name)}"
+        # a decimal stays one for readers that guess: 24.0, never 24
+        bare = f"rtrim({quoted(name)}::varchar, '0')"
+        return f"{bare} || case when {bare} like '%.' then '0' else '' end as {quoted(name)}"
     if kind == "TIMESTAMP":
         # a fraction of a second only where there is one
         return f"replace(strftime({quoted(name)}, '%Y-%m-%dT%H:%M:%S.%fZ'), '.000000Z', 'Z') as {quoted(name)}"

@@ -1,4 +1,19 @@
--- finance.fct_charges in FOCUS 1.2 columns, in the specification's order, and Tollbook's own as x_ columns.
+-- finance.fct_charges in FOCUS 1.2 columns, in the specification's order, and Tollbook's own as x_ columns. Mended words:
+-- - ProviderName and PublisherName, gone from FOCUS 1.3 on, are who bills and the ServiceProviderName
+-- - a bill that names no PricingCurrency is priced in its billing currency: the same prices and cost, not others
+-- - 0.5 to 1.0 said On-Demand for Standard, Commitment-Based or Commitment Discount for Committed; drafts said AI/ML
+-- - text that is no JSON object is no Tags and no SkuPriceDetails; it stays in x_Tags, x_SkuPriceDetails
+with charges as (
+    select
+        *,
+        coalesce(pricing_currency, billing_currency) as priced_in,
+        coalesce(pricing_currency, billing_currency) = billing_currency as priced_as_billed,
+        coalesce(json_type(try_cast(tags as json)) = 'OBJECT', false) as has_tags,
+        coalesce(json_type(try_cast(sku_price_details as json)) = 'OBJECT', false) as has_details
+    from finance.fct_charges
+    /* wanted */
+)
+
 select
     availability_zone as "AvailabilityZone",
     billed_cost as "BilledCost",
@@ -32,11 +47,17 @@ select
     coalesce(invoice_issuer_name, billed_by) as "InvoiceIssuerName",
     list_cost as "ListCost",
     list_unit_price as "ListUnitPrice",
-    pricing_category as "PricingCategory",
-    pricing_currency as "PricingCurrency",
-    pricing_currency_contracted_unit_price as "PricingCurrencyContractedUnitPrice",
-    pricing_currency_effective_cost as "PricingCurrencyEffectiveCost",
-    pricing_currency_list_unit_price as "PricingCurrencyListUnitPrice",
+    case lower(pricing_category)
+        when 'on-demand' then 'Standard'
+        when 'commitment-based' then 'Committed'
+        when 'commitment discount' then 'Committed'
+        else pricing_category
+    end as "PricingCategory",
+    priced_in as "PricingCurrency",
+    coalesce(pricing_currency_contracted_unit_price, case when priced_as_billed then contracted_unit_price end)
+        as "PricingCurrencyContractedUnitPrice",
+    coalesce(pricing_currency_effective_cost, case when priced_as_billed then effective_cost end) as "PricingCurrencyEffectiveCost",
+    coalesce(pricing_currency_list_unit_price, case when priced_as_billed then list_unit_price end) as "PricingCurrencyListUnitPrice",
     pricing_quantity as "PricingQuantity",
     pricing_unit as "PricingUnit",
     billed_by as "ProviderName",
@@ -46,17 +67,21 @@ select
     resource_id as "ResourceId",
     resource_name as "ResourceName",
     resource_type as "ResourceType",
-    service_category as "ServiceCategory",
+    case lower(service_category)
+        when 'ai/ml' then 'AI and Machine Learning'
+        when 'ai & machine learning' then 'AI and Machine Learning'
+        else service_category
+    end as "ServiceCategory",
     service_name as "ServiceName",
     service_subcategory as "ServiceSubcategory",
     sku_id as "SkuId",
     sku_meter as "SkuMeter",
-    sku_price_details as "SkuPriceDetails",
+    case when has_details then sku_price_details end as "SkuPriceDetails",
     sku_price_id as "SkuPriceId",
     sub_account_id as "SubAccountId",
     sub_account_name as "SubAccountName",
     sub_account_type as "SubAccountType",
-    tags as "Tags",
+    case when has_tags then tags end as "Tags",
     team as "x_Team",
     cost_centre as "x_CostCentre",
     owner_rule_id as "x_OwnerRuleId",
@@ -74,9 +99,10 @@ select
     allocated_resource_id as "x_AllocatedResourceId",
     allocated_resource_name as "x_AllocatedResourceName",
     allocated_tags as "x_AllocatedTags",
+    case when not has_tags then tags end as "x_Tags",
+    case when not has_details then sku_price_details end as "x_SkuPriceDetails",
     other_columns as "x_OtherColumns",
     source_name as "x_SourceName",
     file_name as "x_FileName",
     file_row as "x_FileRow"
-from finance.fct_charges
-/* wanted */
+from charges

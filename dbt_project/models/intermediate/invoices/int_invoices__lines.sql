@@ -15,8 +15,8 @@ with lines as (
         sum(charges.billed_cost) as lines_cost,
         count(*) as line_count
     from {{ ref('fct_charges') }} as charges
-    inner join {{ source('config', 'sources') }} as sources on charges.source_name = sources.source_name
-    where not sources.is_own
+    left join {{ source('config', 'sources') }} as sources on charges.source_name = sources.source_name
+    where not coalesce(sources.is_own, false)
     group by all
 ),
 

@@ -28,8 +28,8 @@ charges as (
             lines.billed_by, lines.invoice_id, lines.billing_account_id, lines.billing_currency, lines.billing_period,
             lines.billed_cost, lines.source_name, lines.file_name, lines.file_row
         from {{ ref('fct_charges') }} as lines
-        inner join {{ source('config', 'sources') }} as sources on lines.source_name = sources.source_name
-        where not sources.is_own and lines.billed_cost <> 0
+        left join {{ source('config', 'sources') }} as sources on lines.source_name = sources.source_name
+        where not coalesce(sources.is_own, false) and lines.billed_cost <> 0
     ) as charges
     inner join issuers
         on charges.named_issuer = issuers.named_issuer and charges.billed_by = issuers.billed_by
