@@ -2,12 +2,20 @@
 -- - ProviderName and PublisherName, gone from FOCUS 1.3 on, are who bills and the ServiceProviderName
 -- - a bill that names no PricingCurrency is priced in its billing currency: the same prices and cost, not others
 -- - 0.5 to 1.0 said On-Demand for Standard, Commitment-Based or Commitment Discount for Committed; drafts said AI/ML
+-- - a service without a category is Other, without a subcategory Other (its category); a region without a name is called its id
+-- - what FOCUS wants empty (consumption of what is no use, type or name of no resource or region) stands in the x_ column
 -- - text that is no JSON object is no Tags and no SkuPriceDetails; it stays in x_Tags, x_SkuPriceDetails
 with charges as (
     select
         *,
         coalesce(pricing_currency, billing_currency) as priced_in,
         coalesce(pricing_currency, billing_currency) = billing_currency as priced_as_billed,
+        case
+            when service_category is null then 'Other'
+            when lower(service_category) in ('ai/ml', 'ai & machine learning') then 'AI and Machine Learning'
+            else service_category
+        end as category,
+        charge_category = 'Usage' and coalesce(commitment_discount_status, '') <> 'Unused' as is_consumption,
         coalesce(json_type(try_cast(tags as json)) = 'OBJECT', false) as has_tags,
         coalesce(json_type(try_cast(sku_price_details as json)) = 'OBJECT', false) as has_details
     from finance.fct_charges
@@ -38,8 +46,8 @@ select
     commitment_discount_status as "CommitmentDiscountStatus",
     commitment_discount_type as "CommitmentDiscountType",
     commitment_discount_unit as "CommitmentDiscountUnit",
-    consumed_quantity as "ConsumedQuantity",
-    consumed_unit as "ConsumedUnit",
+    case when is_consumption then consumed_quantity end as "ConsumedQuantity",
+    case when is_consumption then consumed_unit end as "ConsumedUnit",
     contracted_cost as "ContractedCost",
     contracted_unit_price as "ContractedUnitPrice",
     effective_cost as "EffectiveCost",
@@ -63,17 +71,13 @@ select
     billed_by as "ProviderName",
     coalesce(publisher_name, service_provider_name, billed_by) as "PublisherName",
     region_id as "RegionId",
-    region_name as "RegionName",
+    case when region_id is not null then coalesce(region_name, region_id) end as "RegionName",
     resource_id as "ResourceId",
     resource_name as "ResourceName",
-    resource_type as "ResourceType",
-    case lower(service_category)
-        when 'ai/ml' then 'AI and Machine Learning'
-        when 'ai & machine learning' then 'AI and Machine Learning'
-        else service_category
-    end as "ServiceCategory",
+    case when resource_id is not null then resource_type end as "ResourceType",
+    category as "ServiceCategory",
     service_name as "ServiceName",
-    service_subcategory as "ServiceSubcategory",
+    coalesce(service_subcategory, 'Other (' || category || ')') as "ServiceSubcategory",
     sku_id as "SkuId",
     sku_meter as "SkuMeter",
     case when has_details then sku_price_details end as "SkuPriceDetails",
@@ -99,6 +103,10 @@ select
     allocated_resource_id as "x_AllocatedResourceId",
     allocated_resource_name as "x_AllocatedResourceName",
     allocated_tags as "x_AllocatedTags",
+    case when not is_consumption then consumed_quantity end as "x_ConsumedQuantity",
+    case when not is_consumption then consumed_unit end as "x_ConsumedUnit",
+    case when region_id is null then region_name end as "x_RegionName",
+    case when resource_id is null then resource_type end as "x_ResourceType",
     case when not has_tags then tags end as "x_Tags",
     case when not has_details then sku_price_details end as "x_SkuPriceDetails",
     other_columns as "x_OtherColumns",
