@@ -16,6 +16,7 @@ by_detail as (
         case
             when lines.invoice_id is null or spanning.spans_periods then lines.billing_period else date '0001-01-01'
         end as part,
+        lines.invoice_detail_id,
         min(lines.billing_period) as billing_period,
         bool_and(details.invoice_detail_id is not null) as is_known,
         sum(lines.lines_cost) as lines_cost,
@@ -29,7 +30,7 @@ by_detail as (
     ) as details
         on lines.invoice_issuer_name = details.invoice_issuer_name and lines.invoice_id = details.invoice_id
         and lines.billing_currency = details.billing_currency and lines.invoice_detail_id = details.invoice_detail_id
-    group by 1, 2, 3, 4, lines.invoice_detail_id
+    group by 1, 2, 3, 4, 5
 ),
 
 lines as (
