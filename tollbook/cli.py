@@ -232,6 +232,25 @@ def explain_team_day(team: str, day: Annotated[datetime, typer.Argument(formats=
         console.print(explain.team_day(db, team, day.date()))
 
 
+export_app = typer.Typer(no_args_is_help=True, help="What is published, in a shape that other tools read.")
+app.add_typer(export_app, name="export")
+
+
+@export_app.command("focus")
+def export_focus(
+    out: Annotated[Path, typer.Option("--out", help="FILE.csv, FILE.csv.gz or FILE.parquet.")],
+    period: Annotated[datetime | None, typer.Option(formats=["%Y-%m"], help="One billing period; all by default.")] = None,
+    version: Annotated[str, typer.Option(help="Of FOCUS.")] = "1.2",
+    workspace: WorkspaceOption = None,
+) -> None:
+    """The published charges, own ledgers included, as a FOCUS Cost and Usage file."""
+    from tollbook.report import focus_export
+
+    with publication.connect(Workspace.open(workspace)) as db:
+        rows = focus_export.export_focus(db, out, period.date() if period else None, version)
+    console.print(f"{rows:,} charges in {out}", soft_wrap=True)
+
+
 @app.command()
 def backup(file: Path, workspace: WorkspaceOption = None) -> None:
     """Keep rules, deliveries, warehouse and published marts in one tar FILE."""

@@ -10,7 +10,7 @@ import pytest
 from tollbook.warehouse import schema
 
 MARTS = """
-create schema finance; create schema engineering; create schema product; create schema quality;
+create schema intermediate; create table intermediate.int_asset_days (source_name varchar); create schema finance; create schema engineering; create schema product; create schema quality;
 create table meta.horizon (horizon_at timestamp);
 create table config.required_tags (tag varchar, valid_from date, valid_to date, rule_row bigint);
 create table finance.fct_charges (
@@ -39,6 +39,10 @@ create table quality.fct_reconciliation (
 create table quality.fct_bridge (
     billing_period date, billed_by varchar, term_order integer, term varchar, cost decimal(38, 20),
     currency_code varchar, rows_compared bigint
+);
+create table finance.fct_invoice_tie_out (
+    invoice_issuer_name varchar, invoice_id varchar, status varchar, issuer_invoice_count bigint, invoice_row_count bigint,
+    line_count bigint, delta_cost decimal(38, 20), details_delta_cost decimal(38, 20), billing_currency varchar
 );
 create table finance.fct_commitments (
     billed_by varchar, commitment_id varchar, status varchar, open_cost decimal(38, 20), currency_code varchar
@@ -81,6 +85,7 @@ insert into product.fct_token_costs values ('2026-11-04', 'm', 1000, 0.25, null)
 insert into quality.fct_reconciliation values ('bill', '2026-11-01', 2, 2, 0, 0, 10, 0, 'USD', 5);
 insert into quality.fct_bridge values
     ('2026-11-01', 'AWS', 1, 'billed', 10, 'USD', 5), ('2026-11-01', 'AWS', 9, 'remainder', 0, 'USD', 5);
+insert into finance.fct_invoice_tie_out values ('AWS', 'INV-1', 'tied', 1, 1, 2, 0, null, 'USD');
 insert into finance.fct_commitments values ('AWS', 'ri-1', 'settled', 0, 'USD'), ('AWS', 'sp-1', 'running', 900, 'USD');
 insert into quality.fct_tag_coverage values ('2026-11-01', 'bill', 'team', 10, 10, 1, 'USD');
 """

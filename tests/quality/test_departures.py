@@ -20,7 +20,7 @@ def test_marts_that_add_up_pass_with_rows_seen(check, warehouse):
     assert {(one.check_id, one.subject) for one in results} == {
         ("reconciliation_delta", "bill"), ("reconciliation_rows", "bill"), ("bridge_remainder", "AWS"),
         ("chargeback_delta", "bill"), ("unowned_ratio", "bill"), ("tag_coverage", "bill: team"),
-        ("unsettled_commitments", "AWS"), ("negative_idle", "engineering.fct_gpu_hours"),
+        ("unsettled_commitments", "AWS"), ("invoice_delta", "AWS"), ("negative_idle", "engineering.fct_gpu_hours"),
         ("null_cost_ratio", "engineering.fct_gpu_hours"), ("null_cost_without_reason", "engineering.fct_gpu_hours"),
         ("null_cost_ratio", "engineering.fct_job_costs"), ("null_cost_without_reason", "engineering.fct_job_costs"),
         ("null_cost_ratio", "product.fct_token_costs"), ("null_cost_without_reason", "product.fct_token_costs"),
@@ -56,6 +56,10 @@ BROKEN = {
     "a lost billing line": (
         "update quality.fct_reconciliation set rows_loaded = 1, rows_delta = 1",
         ("reconciliation_rows", "bill", "error", 5, "2 lines delivered, 1 in the marts, 0 in quarantine"),
+    ),
+    "an invoice that its lines do not add up to": (
+        "update finance.fct_invoice_tie_out set status = 'differs', delta_cost = 0.01",
+        ("invoice_delta", "AWS", "warn", 3, "1 of 1 invoice do not tie out, most INV-1 (differs): 0.01 USD"),
     ),
     "a commitment that is over and not settled": (
         "update finance.fct_commitments set status = 'unsettled', open_cost = 12.5 where commitment_id = 'ri-1'",

@@ -6,7 +6,7 @@ import duckdb
 
 from tollbook.quality import query
 from tollbook.quality.gates import Gates
-from tollbook.quality.results import Measure, number
+from tollbook.quality.results import Measure, exact, nothing, number
 
 
 def unsettled_commitments(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
@@ -28,3 +28,29 @@ def unsettled_commitments(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[M
             )
         )
     return measures
+
+
+def untied_invoices(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
+    """Invoices whose lines do not add up to them."""
+    gate, measures = gates.invoice_delta, []
+    for row in query.run(db, "invoices", **gate.parameters()):
+        if row.differing:
+            found = (
+                f"{row.differing} of {number(row.invoices, 'invoice')} do not tie out, most {row.worst_invoice} ({row.worst_status}):"
+                f" {exact(row.worst_delta)} {row.worst_currency}"
+            )
+        else:
+            found = f"{number(row.invoices, 'invoice')} tie out, {number(row.rows_compared, 'row')} compared"
+        measures.append(
+            Measure(
+                "invoice_delta",
+                row.invoice_issuer_name,
+                found,
+                "finance.fct_invoice_differences names what misses, line by line. Ask the issuer for it, or deliver the bill or invoice.",
+                row.rows_compared,
+                float(row.differing),
+                gate.counted(row.beyond_warn, row.beyond_error),
+                expects_rows=True,
+            )
+        )
+    return measures or nothing("invoice_delta", "finance.fct_invoice_tie_out", "no invoices to tie out")

@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 
 from tollbook.quality import bills, query
-from tollbook.quality.gates import Above, Gates
-from tollbook.quality.results import CheckResult, Limit, Measure, number
+from tollbook.quality.gates import Gates
+from tollbook.quality.results import CheckResult, Limit, Measure, exact, nothing, number
 from tollbook.quality.validation import judge
 
 EDGE = "departure"
@@ -44,15 +44,6 @@ def _absent(check_id: str, table: str) -> Measure:
     return Measure(check_id, table, f"{table} does not exist", "Run `tollbook build`.", 0, expects_rows=True)
 
 
-def _nothing(check_id: str, mart: str, found: str) -> list[Measure]:
-    """The one measure of a check that has, rightly, nothing to compare."""
-    return [Measure(check_id, mart, found, "", 0)]
-
-
-def _limits(gate: Above) -> dict[str, str | None]:
-    return dict(zip(("warn_above", "error_above"), gate.exact(), strict=True))
-
-
 def _none_but(count: int, text: str) -> tuple[Limit, ...]:
     """No row may be so, and no setting allows it."""
     return (Limit("error", float(count), None, 0.0, text),)
@@ -60,12 +51,12 @@ def _none_but(count: int, text: str) -> tuple[Limit, ...]:
 
 def _reconciliation(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
     gate, measures = gates.reconciliation_delta, []
-    for row in query.run(db, "reconciliation", **_limits(gate)):
+    for row in query.run(db, "reconciliation", **gate.parameters()):
         expected = {"rows_seen": row.rows_compared, "expects_rows": row.billing_lines > 0}
         if row.differing:
             found = (
                 f"{row.differing} of {number(row.periods, 'billing period')} differ or compared no rows, first"
-                f" {_month(row.worst_period)}: effective cost less allocated and buckets is {_exact(row.worst_delta)}"
+                f" {_month(row.worst_period)}: effective cost less allocated and buckets is {exact(row.worst_delta)}"
                 f" {row.currency_code or ''}"
             )
         else:
@@ -99,16 +90,16 @@ def _reconciliation(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure
                 **expected,
             )
         )
-    return measures or _nothing("reconciliation_delta", "quality.fct_reconciliation", "no billing lines to reconcile")
+    return measures or nothing("reconciliation_delta", "quality.fct_reconciliation", "no billing lines to reconcile")
 
 
 def _bridge(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
     gate, measures = gates.bridge_remainder, []
-    for row in query.run(db, "bridge", **_limits(gate)):
+    for row in query.run(db, "bridge", **gate.parameters()):
         if row.differing:
             found = (
                 f"{row.differing} of {number(row.periods, 'billing period')} have a remainder or compared no rows,"
-                f" first {_month(row.worst_period)}: {_exact(row.worst_remainder)} {row.currency_code or ''}"
+                f" first {_month(row.worst_period)}: {exact(row.worst_remainder)} {row.currency_code or ''}"
             )
         else:
             compared = number(row.rows_compared, "row")
@@ -125,16 +116,16 @@ def _bridge(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
                 expects_rows=row.charges > 0,
             )
         )
-    return measures or _nothing("bridge_remainder", "quality.fct_bridge", "no charges to bridge")
+    return measures or nothing("bridge_remainder", "quality.fct_bridge", "no charges to bridge")
 
 
 def _chargeback(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
     gate, measures = gates.chargeback_delta, []
-    for row in query.run(db, "chargeback", **_limits(gate)):
+    for row in query.run(db, "chargeback", **gate.parameters()):
         currency = row.currency_code or ""
-        found = f"{_exact(row.effective_cost)} {currency} of effective cost, {_exact(row.charged_cost)} charged"
+        found = f"{exact(row.effective_cost)} {currency} of effective cost, {exact(row.charged_cost)} charged"
         if row.differing:
-            found += f": a difference of {_exact(row.delta)} {currency}"
+            found += f": a difference of {exact(row.delta)} {currency}"
         measures.append(
             Measure(
                 "chargeback_delta",
@@ -147,7 +138,7 @@ def _chargeback(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
                 expects_rows=row.billing_lines > 0,
             )
         )
-    return measures or _nothing("chargeback_delta", "finance.fct_chargeback", "no billing lines to charge")
+    return measures or nothing("chargeback_delta", "finance.fct_chargeback", "no billing lines to charge")
 
 
 def _unowned(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
@@ -172,7 +163,7 @@ def _unowned(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
                 expects_rows=row.billing_lines > 0,
             )
         )
-    return measures or _nothing("unowned_ratio", "finance.fct_chargeback", "no money to own")
+    return measures or nothing("unowned_ratio", "finance.fct_chargeback", "no money to own")
 
 
 def _tag_coverage(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
@@ -197,7 +188,7 @@ def _tag_coverage(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
                 expects_rows=row.is_required,
             )
         )
-    return measures or _nothing("tag_coverage", "quality.fct_tag_coverage", "config/required_tags.csv requires none")
+    return measures or nothing("tag_coverage", "quality.fct_tag_coverage", "config/required_tags.csv requires none")
 
 
 def _negative_idle(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
@@ -272,7 +263,7 @@ def _charge_rows(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
                 expects_rows=row.input_rows > 0,
             )
         )
-    return measures or _nothing("mart_rows", "finance.fct_charges", "no billing lines")
+    return measures or nothing("mart_rows", "finance.fct_charges", "no billing lines")
 
 
 def _rows_for(mart: str, name: str, what: str) -> Callable[[duckdb.DuckDBPyConnection, Gates], list[Measure]]:
@@ -290,11 +281,6 @@ def _month(period: date | None) -> str:
     return f"{period:%Y-%m}" if period else "no period"
 
 
-def _exact(text: str | None) -> str:
-    """A decimal's text with every digit that says something."""
-    return "not computed" if text is None else f"{Decimal(text).normalize():f}"
-
-
 def _money(amount: Decimal | None, currency: str | None) -> str:
     return f"{amount or 0:,.2f} {currency or ''}".rstrip()
 
@@ -306,6 +292,7 @@ _CHECKS = (
     (("chargeback_delta",), ("finance.fct_chargeback", "finance.fct_charges"), _chargeback),
     (("unowned_ratio",), ("finance.fct_chargeback",), _unowned),
     (("tag_coverage",), ("quality.fct_tag_coverage", "finance.fct_charges", "config.required_tags"), _tag_coverage),
+    (("invoice_delta",), ("finance.fct_invoice_tie_out",), bills.untied_invoices),
     (("unsettled_commitments",), ("finance.fct_commitments",), bills.unsettled_commitments),
     (("negative_idle",), ("engineering.fct_gpu_hours",), _negative_idle),
     (

@@ -48,6 +48,10 @@ class Above(Gate):
         """Both limits as plain decimals, for DuckDB to compare with money: no binary float on the way."""
         return tuple(None if one is None else f"{Decimal(repr(one)):f}" for one in (self.warn_above, self.error_above))
 
+    def parameters(self) -> dict[str, str | None]:
+        """The exact limits as the parameters of a query."""
+        return dict(zip(("warn_above", "error_above"), self.exact(), strict=True))
+
     def counted(self, beyond_warn: int, beyond_error: int) -> tuple[Limit, ...]:
         """The limits where DuckDB has compared and only the rows beyond a limit are counted: none may be."""
         found = []
@@ -104,6 +108,8 @@ class Gates(SourceGates):
     bridge_remainder: Above = Above(error_above=0)
     #: effective cost less billed chargeback, in the reporting currency
     chargeback_delta: Above = Above(error_above=0)
+    #: what an invoice states less its lines and their rounding, in its billing currency
+    invoice_delta: Above = Above(warn_above=0)
     #: share of the usage (GPU hours, tokens) that has no cost
     null_cost_ratio: Above = Above(warn_above=0.05)
     #: rows without a cost that do not say why

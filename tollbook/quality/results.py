@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Literal
 
 import duckdb
@@ -16,6 +17,11 @@ def number(count: int, noun: str) -> str:
     """``1 day``, ``2 days``, ``3,000 deliveries``."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") and not noun.endswith("ay") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+def exact(text: str | None) -> str:
+    """A decimal's text with every digit that says something."""
+    return "not computed" if text is None else f"{Decimal(text).normalize():f}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,11 @@ class Measure:
     observed: float | None = None
     limits: tuple[Limit, ...] = ()
     expects_rows: bool = False
+
+
+def nothing(check_id: str, mart: str, found: str) -> list[Measure]:
+    """The one measure of a check that has, rightly, nothing to compare."""
+    return [Measure(check_id, mart, found, "", 0)]
 
 
 @dataclass(frozen=True)

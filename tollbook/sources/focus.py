@@ -1,8 +1,9 @@
-"""FOCUS cost and usage exports, versions 1.0 to 1.3, as canonical ``billing_lines``.
+"""FOCUS cost and usage exports, versions 1.0 to 1.4, as canonical ``billing_lines``.
 
 Quirks of real exports: the words NULL, null and (null) stand for nothing; money may be text with a currency sign and
 thousands commas; times may lack a zone (UTC then) or be US dates; files name a subset of the columns, in any order and
-case; from 1.3 on ServiceProviderName replaces ProviderName. Columns that FOCUS does not name are kept as JSON.
+case; from 1.3 on ServiceProviderName replaces ProviderName. 1.4 adds InvoiceDetailId; a ReferenceInvoiceId that names the
+line's own invoice refers to none. Columns that have no canonical place are kept as JSON.
 Source: the FOCUS specification's column definitions, https://focus.finops.org.
 """
 
@@ -12,12 +13,10 @@ from pathlib import Path
 
 import duckdb
 
-from tollbook.errors import DeliveryError
 from tollbook.sources import files
+from tollbook.sources.focus_dataset import cleaned, plain, refuse_missing
 from tollbook.sources.typing import quoted, text
 from tollbook.workspace import Source, canonical_tables
-
-_NOTHING = ("", "null", "(null)")
 
 
 def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency: str) -> str:
@@ -29,24 +28,22 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         DeliveryError: unreadable file, a delimiter that is not a comma, or a required column missing.
     """
     opened = files.open_delivery(db, file, all_text=True)
-    canonical = {_plain(name): name for name in canonical_tables()["billing_lines"]["columns"]}
-    by_name = {canonical[_plain(column)]: column for column in opened.columns if _plain(column) in canonical}
+    canonical = {plain(name): name for name in canonical_tables()["billing_lines"]["columns"]}
+    by_name = {canonical[plain(column)]: column for column in opened.columns if plain(column) in canonical}
     _refuse_without_required(file, by_name, opened.is_text)
 
-    parts = [f"{_cleaned(column, opened.columns[column])} as {name}" for name, column in by_name.items()]
-    if "billing_currency" in by_name:
-        cleaned = _cleaned(by_name["billing_currency"], opened.columns[by_name["billing_currency"]])
-        parts = [part for part in parts if not part.endswith(" as billing_currency")]
-        parts.append(f"coalesce(upper({cleaned}), {text(currency)}) as billing_currency")
-        parts.append(f"case when {cleaned} is null then 'assumed' else 'delivered' end as currency_origin")
-    else:
-        parts.append(f"{text(currency)} as billing_currency")
-        parts.append("'assumed' as currency_origin")
+    parts = {name: cleaned(column, opened.columns[column]) for name, column in by_name.items()}
+    delivered = parts.get("billing_currency")
+    parts["billing_currency"] = f"coalesce(upper({delivered}), {text(currency)})" if delivered else text(currency)
+    parts["currency_origin"] = f"case when {delivered} is null then 'assumed' else 'delivered' end" if delivered else "'assumed'"
+    if "reference_invoice_id" in parts and "invoice_id" in parts:
+        parts["reference_invoice_id"] = f"nullif({parts['reference_invoice_id']}, {parts['invoice_id']})"
     others = [column for column in opened.columns if column not in by_name.values()]
     if others:
         pairs = ", ".join(f"{text(column)}, {quoted(column)}" for column in others)
-        parts.append(f"json_object({pairs})::varchar as other_columns")
-    return f"select {', '.join(parts)}, file_row from delivery"
+        parts["other_columns"] = f"json_object({pairs})::varchar"
+    columns = ", ".join(f"{value} as {name}" for name, value in parts.items())
+    return f"select {columns}, file_row from delivery"
 
 
 def _refuse_without_required(file: Path, by_name: dict[str, str], is_text: bool) -> None:
@@ -56,25 +53,4 @@ def _refuse_without_required(file: Path, by_name: dict[str, str], is_text: bool)
         for name, column in wanted.items()
         if column.get("required") and name not in by_name and name not in ("billing_currency", "currency_origin")
     ]
-    if not missing:
-        return
-    hint = ""
-    if is_text:
-        found = files.guess_delimiter(files.header(file))
-        if found != ",":
-            hint = f" The header looks {files.delimiter_name(found)}-delimited; FOCUS CSV is comma-delimited."
-    names = ", ".join("".join(word.capitalize() for word in name.split("_")) for name in missing)
-    raise DeliveryError(
-        f"{file.name}: required column missing: {names}.{hint} Export it again with these columns; nothing of it was loaded."
-    )
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace(" ", "").casefold()
-
-
-def _cleaned(column: str, delivered: str) -> str:
-    if delivered != "VARCHAR":
-        return quoted(column)
-    nothing = ", ".join(text(word) for word in _NOTHING)
-    return f"case when lower(trim({quoted(column)})) not in ({nothing}) then {quoted(column)} end"
+    refuse_missing(file, ["".join(word.capitalize() for word in name.split("_")) for name in missing], is_text)

@@ -43,6 +43,8 @@ select
     lines.host_provider_name,
     lines.invoice_issuer_name,
     lines.invoice_id,
+    lines.invoice_detail_id,
+    lines.reference_invoice_id,
     lines.service_name,
     lines.service_category,
     lines.service_subcategory,
