@@ -28,6 +28,16 @@ create table finance.fct_chargeback (
     usage_period date, billing_period date, billed_by varchar, source_name varchar, team varchar, cost_centre varchar,
     bucket varchar, component varchar, basis varchar, charged_cost decimal(38, 12), currency_code varchar
 );
+create table finance.fct_commitments (
+    billed_by varchar, commitment_id varchar, commitment_type varchar, payment_model varchar, status varchar,
+    purchased_cost decimal(38, 20), used_cost decimal(38, 20), unused_cost decimal(38, 20), open_cost decimal(38, 20),
+    utilisation_ratio double, saving_cost decimal(38, 20), break_even_ratio double
+);
+create table finance.fct_invoice_tie_out (
+    billing_period date, invoice_issuer_name varchar, invoice_id varchar, billing_currency varchar,
+    invoiced_cost decimal(38, 20), lines_cost decimal(38, 20), rounding_cost decimal(38, 20), delta_cost decimal(38, 20),
+    status varchar
+);
 create table engineering.fct_gpu_hours (
     hour_start_at timestamp, usage_date date, cluster varchar, pool varchar, node varchar, gpu_id varchar,
     gpu_model varchar, slot_level varchar, layer varchar, holding_id varchar, job_id varchar, holder_kind varchar,
@@ -194,6 +204,14 @@ insert into quality.fct_bridge values
     ('2025-01-01', 'own_fleet', 5, 'on_prem', 960, 'USD', 1),
     ('2025-01-01', 'own_fleet', 8, 'charged', 960, 'USD', 2),
     ('2025-01-01', 'own_fleet', 9, 'remainder', 0, 'USD', 3);
+insert into finance.fct_commitments values
+    ('Nimbus', 'plan-1', 'Savings Plan', 'All Upfront', 'running', 2700, 840, 60, 1800, 0.93333, 180, 0.77777),
+    ('Nimbus', 'ri-9', 'Reservation', null, 'unsettled', 100, 40, 50, 10, 0.44444, null, null),
+    ('Acme AI', 'tokens', null, 'All Upfront', 'running', 500, 20, 0, 480, 1, 5, 0.8);
+insert into finance.fct_invoice_tie_out values
+    ('2025-01-01', 'Nimbus', 'INV-1', 'USD', 100.01, 100.006, 0.004, 0, 'tied'),
+    ('2025-01-01', 'Nimbus', 'INV-2', 'EUR', 50, 40, 0, 10, 'differs'),
+    ('2025-01-01', 'Acme AI', null, 'USD', null, 7, null, null, 'open');
 insert into quality.fct_tag_coverage values
     ('2025-01-01', 'bill', 'team', 38250.50, 39028.27, null, 19, 20, null, 'USD'),
     ('2025-01-01', 'own_fleet', 'team', 960, 960, null, 1, 1, null, 'USD'),

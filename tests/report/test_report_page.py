@@ -132,6 +132,8 @@ def test_no_text_of_any_mart_reaches_the_page_as_markup(report, change):
         "engineering.fct_gpu_days": ("gpu_model", "layer"),
         "engineering.fct_gpu_hours": ("gpu_model", "layer", "cost_reason"),
         "product.fct_token_costs": ("provider_name", "model", "basis", "cost_reason"),
+        "finance.fct_commitments": ("billed_by", "commitment_id", "payment_model"),
+        "finance.fct_invoice_tie_out": ("invoice_issuer_name", "invoice_id", "billing_currency"),
         "quality.fct_tag_coverage": ("tag",),
         "quality.fct_deliveries": ("source_name", "table_name", "error"),
         "quality.fct_quarantine": ("source_name", "column_name", "value", "reason", "file_name"),

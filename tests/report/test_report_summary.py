@@ -99,6 +99,16 @@ def test_a_million_tokens_cost_what_they_cost_with_their_basis(printed):
     assert "acme-large Acme AI 6.1842 billed 83.3 %, estimated 16.7 % 742.10 120,000,000 2,500" in lines
 
 
+def test_invoices_and_commitments_are_told_with_their_verdict(printed):
+    lines = printed()
+    # what does not tie comes first
+    assert "2025-01 Nimbus INV-2 50.00 40.00 0.00 10.00 EUR differs" in lines
+    assert "2025-01 Nimbus INV-1 100.01 100.01 0.004 0.00 USD tied" in lines
+    assert "2025-01 Acme AI – – 7.00 – – USD open" in lines
+    assert "Nimbus plan-1 All Upfront 2,700.00 840.00 60.00 1,800.00 93.3 % 77.8 % 180.00 running" in lines
+    assert "Nimbus ri-9 – 100.00 40.00 50.00 10.00 44.4 % – – unsettled" in lines
+
+
 def test_tag_coverage_is_over_all_sources(printed):
     lines = printed()
     # (38,250.50 + 960) of (39,028.27 + 960)

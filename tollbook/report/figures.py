@@ -22,6 +22,8 @@ Rows = list[dict[str, Any]]
 MARTS = (
     "finance.fct_charges",
     "finance.fct_chargeback",
+    "finance.fct_commitments",
+    "finance.fct_invoice_tie_out",
     "engineering.fct_gpu_hours",
     "engineering.fct_gpu_days",
     "product.fct_token_costs",

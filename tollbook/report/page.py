@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
-from tollbook.report import charts, evidence, figures, money, tables
+from tollbook.report import bills, charts, evidence, figures, money, tables
 from tollbook.report.formats import UNKNOWN, amount, counted, exact, moment, month, ratio
 from tollbook.report.money import Money
 from tollbook.report.summary import LOOK_NEXT
@@ -59,6 +59,8 @@ def render(published_db: Path) -> str:
             "chargeback": tables.chargeback(db, spent),
             "gpu_costs": tables.gpu_costs(db, spent.currency),
             "token_costs": tables.token_costs(db, spent.currency),
+            "invoices": bills.invoices(db),
+            "commitments": bills.commitments(db, spent.currency),
             "sources": evidence.sources(db),
             "failures": evidence.failures(db),
             "quarantine": evidence.quarantine(db),

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table as Grid
 from rich.text import Text
 
-from tollbook.report import evidence, figures, money, tables
+from tollbook.report import bills, evidence, figures, money, tables
 from tollbook.report.formats import moment
 from tollbook.report.tables import Table
 
@@ -47,6 +47,8 @@ def print_summary(published_db: Path, console: Console | None = None) -> None:
             *tables.chargeback(db, spent, columns=max(3, (console.width - LONGEST_NAME) // 14)),
             tables.gpu_costs(db, spent.currency),
             tables.token_costs(db, spent.currency),
+            bills.invoices(db),
+            bills.commitments(db, spent.currency),
             evidence.tag_coverage(db, spent.currency),
             evidence.proof(db, spent.currency),
             evidence.checks(db, brief=True),
