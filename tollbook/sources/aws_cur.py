@@ -8,6 +8,7 @@ Every form holds the same line items under different headers (see ``aws_columns`
 * ``effective_cost``: of reserved usage the reservation's, of covered usage the savings plan's effective cost. A recurring fee
   (RIFee, SavingsPlanRecurringFee) is one line: billed its unblended cost, and effective what of the commitment was not used,
   then with status Unused; what was used is on the usage lines. What is paid up front and negations are worth 0 themselves.
+  Real bills say 0 used beside covered usage: then what the usage drew in the fee's time counts.
 * Discounts, credits and refunds are negative lines of their own; ``net`` columns exist only where the account has discounts.
 * Split cost rows (ECS, EKS) say how the parent's cost falls to pods: nothing is billed again, see ``allocated_*``.
 * A line that ends at 23:59:59 ends at midnight.
@@ -119,6 +120,9 @@ def _select(db: duckdb.DuckDBPyConnection, columns: Columns, currency: str, keep
     parts["tags_json"] = columns.tags_json()
     parts["cast_fault"] = _cast_fault(columns)
     parts["netted"] = _netted(db, parts)
+    by_usage = _drawn_by_usage(db, parts)
+    parts["drawn_by_usage"] = "drawn_by_usage" if by_usage else "null::decimal(38,20)"
+    fees = " left join aws_drawn on delivery.file_row = aws_drawn.fee_row" if by_usage else ""
     delivered = _delivered(columns)
     split = [member(name, columns.text(f"split_line_item_{name}")) for name in _SPLIT_DETAILS]
     parts["split_json"] = json_object(split)
@@ -131,7 +135,7 @@ def _select(db: duckdb.DuckDBPyConnection, columns: Columns, currency: str, keep
     wanted = _wanted(columns, currency) | {name: name for name in (*delivered, *(["other_columns"] if keep_others else []))}
     lines = ", ".join(f"{sql} as {name}" for name, sql in wanted.items())
     return (
-        f"select {lines}, cast_fault, file_row from (select {inner}, file_row from delivery)"
+        f"select {lines}, cast_fault, file_row from (select {inner}, file_row from delivery{fees})"
         f" left join {aws_names.service_categories()} on code = services.product_code"
     )
 
@@ -232,6 +236,11 @@ def _costs(columns: Columns, is_split: str) -> dict[str, str]:
             "'unused recurring fee + unused upfront fee'",
         ),
         (
+            "kind = 'SavingsPlanRecurringFee' and drawn_by_usage is not null",
+            "committed - drawn_by_usage",
+            "'commitment to date - effective cost of the usage it covered: the bill says that none was used'",
+        ),
+        (
             "kind = 'SavingsPlanRecurringFee' and committed is not null and drawn is not null",
             "committed - drawn",
             "'commitment to date - used commitment'",
@@ -268,10 +277,10 @@ def _commitment() -> dict[str, str]:
         "commitment_discount_category": f"case when {of_plan} then 'Spend' when {of_reservation} then 'Usage' end",
         "commitment_discount_type": f"case when {of_plan} then 'Savings Plan' when {of_reservation} then 'Reserved Instance' end",
         "commitment_discount_status": "case when kind in ('DiscountedUsage', 'SavingsPlanCoveredUsage') then 'Used'"
-        f" when (kind = 'RIFee' and {unused}) or (kind = 'SavingsPlanRecurringFee' and committed <> drawn) then 'Unused' end",
+        f" when (kind = 'RIFee' and {unused}) or (kind = 'SavingsPlanRecurringFee' and committed <> coalesce(drawn_by_usage, drawn)) then 'Unused' end",
         "commitment_discount_quantity": "case kind when 'SavingsPlanCoveredUsage' then of_plan"
         f" when 'DiscountedUsage' then case when {in_units} then normalized else amount end"
-        " when 'SavingsPlanRecurringFee' then committed - drawn"
+        " when 'SavingsPlanRecurringFee' then committed - coalesce(drawn_by_usage, drawn)"
         f" when 'RIFee' then case when {in_units} then unused_normalized else unused_amount end end",
         "commitment_discount_unit": "case when kind in ('SavingsPlanCoveredUsage', 'SavingsPlanRecurringFee') then upper(currency)"
         f" when kind in ('DiscountedUsage', 'RIFee') then case when {in_units} then 'Normalized Hours' else 'Hours' end end",
@@ -326,6 +335,33 @@ def _netted(db: duckdb.DuckDBPyConnection, parts: dict[str, str]) -> str:
     if not found:
         return "false"
     return f"coalesce({both} and {key} in ({', '.join(text(row[0]) for row in found)}), false)"
+
+
+def _drawn_by_usage(db: duckdb.DuckDBPyConnection, parts: dict[str, str]) -> bool:
+    """Make the temp table ``aws_drawn``: what covered usage drew in the time of each plan's fee that says nothing was used."""
+    names = ("kind", "plan_arn", "of_plan", "committed", "drawn")
+    lines = ", ".join(f"{parts[name]} as {name}" for name in names)
+    start, end = (f"try_cast(({parts[name]})::varchar as timestamptz)" for name in ("charge_start", "charge_end"))
+    return (
+        db.execute(
+            f"""
+        create or replace temp table aws_drawn as
+        with lines as (
+            select file_row, {lines}, {start} as starts_at, {end} as ends_at from delivery
+            where {parts["kind"]} in ('SavingsPlanRecurringFee', 'SavingsPlanCoveredUsage')
+        )
+        select fees.file_row as fee_row, sum(covered.of_plan)::decimal(38, 20) as drawn_by_usage
+        from lines as fees
+        inner join lines as covered
+            on fees.plan_arn = covered.plan_arn and covered.starts_at >= fees.starts_at and covered.starts_at < fees.ends_at
+        where fees.kind = 'SavingsPlanRecurringFee' and covered.kind = 'SavingsPlanCoveredUsage'
+            and fees.committed is not null and coalesce(fees.drawn, 0) = 0
+        group by fees.file_row
+        having sum(covered.of_plan) <> 0
+        """
+        ).fetchone()[0]
+        > 0
+    )
 
 
 def _refuse_other_files(file: Path, columns: Columns) -> None:

@@ -58,7 +58,9 @@ def charge_category(kind: str) -> str:
 def service_categories() -> str:
     """SQL of a relation (product_code, service_category)."""
     pairs = [(code, category) for category, codes in _SERVICES.items() for code in codes.split()]
-    return f"(values {', '.join(f'({text(code)}, {text(category)})' for code, category in pairs)}) as services(product_code, service_category)"
+    return (
+        f"(values {', '.join(f'({text(code)}, {text(category)})' for code, category in pairs)}) as services(product_code, service_category)"
+    )
 
 
 def service_category(family: str, bedrock: str, by_code: str) -> str:
