@@ -16,6 +16,8 @@ from tollbook.sources.typing import quoted, text, typed
 _DECIMAL = "decimal(38,20)"
 _NESTED = {"product": "product", "discount": "discount"}
 _TAGS = {"resourcetags": "", "tags": "", "costcategory": "cost_category:"}
+#: columns that say again what another says: the charge period, the usage type, the operation
+_REPEATED = ("identitytimeinterval", "productusagetype", "productoperation")
 _TAG_COLUMN = re.compile(r"^(resource_?tags|cost_?category)[/_](.+)$", re.IGNORECASE)
 
 
@@ -59,11 +61,15 @@ class Columns:
         return quoted(self._columns(name)[0])
 
     def value(self, column: str) -> str:
-        """SQL of a delivered column as text, blank as NULL; a nested one as JSON text."""
+        """SQL of a delivered column as JSON; NULL where it is blank, an empty object, or the 0 that AWS writes where nothing applies."""
         kind = self.kinds[column]
-        if kind.startswith(("MAP", "STRUCT")) or kind.endswith("[]"):
-            return f"to_json({quoted(column)})::varchar"
-        return self._blank_out(column)
+        if kind.startswith(("MAP", "STRUCT", "JSON")) or kind.endswith("[]"):
+            return f"nullif({self._document(column)}, '{{}}')"
+        if kind == "VARCHAR":
+            return f"to_json(nullif({quoted(column)}, ''))::varchar"
+        if kind.startswith(("DOUBLE", "FLOAT", "DECIMAL")):
+            return f"to_json(nullif({quoted(column)}, 0)::varchar)::varchar"
+        return f"to_json({quoted(column)}::varchar)::varchar"
 
     def moment(self, name: str) -> str | None:
         """SQL of a time that ends or starts a period; a last second (23:59:59) ends at midnight."""
@@ -88,8 +94,9 @@ class Columns:
         return json_object(parts)
 
     def others(self, empty: set[str]) -> list[str]:
-        """The delivered columns with no place of their own and something in them."""
-        return [column for column in self.kinds if column not in self.used and column not in empty]
+        """The delivered columns with no place of their own and something in them, but for those that repeat another."""
+        taken = self.used | empty | {self.by_name[name] for name in _REPEATED if name in self.by_name}
+        return [column for column in self.kinds if column not in taken]
 
     def _columns(self, *names: str) -> list[str]:
         found = [self.by_name[_plain(name)] for name in names if _plain(name) in self.by_name]
@@ -115,22 +122,31 @@ class Columns:
         return f"nullif({quoted(column)}, '')" if self.kinds[column] == "VARCHAR" else f"{quoted(column)}::varchar"
 
     def _nested_tags(self, column: str, prefix: str) -> str:
-        document = quoted(column) if self.kinds[column] in ("VARCHAR", "JSON") else f"to_json({quoted(column)})"
-        inner = f"{document}::varchar"
-        if self.kinds[column] == "VARCHAR":
-            inner = f"case when json_valid({inner}) and {inner} like '{{%' then {inner} end"
-        # keys stand after the start or a comma; a quote inside a value is escaped, so no value looks like that
-        inner = f"nullif(trim({inner}, '{{}} '), '')"
-        key = r"(^|,)\s*\""
+        inner = f"nullif(trim({self._document(column)}, '{{}}'), '')"
+        # keys follow a comma: a quote inside a value is escaped, so no value looks like that
+        named = f"',' || {inner}"
         if prefix:
-            return f"regexp_replace({inner}, '{key}', '\\1\"{prefix}', 'g')"
-        user = rf"{key}(?:resourceTags/)?user[_:]"
-        return f"regexp_replace(regexp_replace({inner}, '{user}', '\\1\"', 'g'), '{key}aws_', '\\1\"aws:', 'g')"
+            return f"substr(replace({named}, ',\"', ',\"{prefix}'), 2) "
+        for old, new in (("resourceTags/", ""), ("user_", ""), ("user:", ""), ("aws_", "aws:")):
+            named = f"replace({named}, ',\"{old}', ',\"{new}')"
+        return f"substr({named}, 2)"
+
+    def _document(self, column: str) -> str:
+        """SQL of a nested column as JSON text without blanks; NULL where it is none."""
+        kind = self.kinds[column]
+        if kind == "VARCHAR":
+            return f"case when json_valid({quoted(column)}) and {quoted(column)} like '{{%' then json({quoted(column)})::varchar end"
+        return f"to_json({quoted(column)})::varchar" if kind != "JSON" else f"json({quoted(column)})::varchar"
 
 
 def member(key: str, value: str) -> str:
     """SQL of one ``"key":"value"`` of a JSON object; NULL where the text is NULL."""
-    return f"{text(_json_key(key) + ':')} || to_json({value})::varchar"
+    return raw_member(key, f"to_json({value})::varchar")
+
+
+def raw_member(key: str, json: str) -> str:
+    """SQL of one ``"key":value`` of a JSON object, the value being JSON; NULL where it is NULL."""
+    return f"{text(_json_key(key) + ':')} || {json}"
 
 
 def json_object(members: list[str]) -> str:
@@ -144,7 +160,8 @@ def wholly_empty(db: duckdb.DuckDBPyConnection, columns: list[str], kinds: dict[
     """Of these columns of ``delivery``, those without a value."""
     if not columns:
         return set()
-    filled = [f"count(nullif({quoted(c)}, '')) > 0" if kinds[c] == "VARCHAR" else f"count({quoted(c)}) > 0" for c in columns]
+    blank = {"VARCHAR": "''", "DOUBLE": "0"}
+    filled = [f"count(nullif({quoted(c)}, {blank[kinds[c]]})) > 0" if kinds[c] in blank else f"count({quoted(c)}) > 0" for c in columns]
     found = db.execute(f"select {', '.join(filled)} from delivery").fetchone()
     return {column for column, has in zip(columns, found, strict=True) if not has}
 

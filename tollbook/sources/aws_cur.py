@@ -25,7 +25,7 @@ import duckdb
 
 from tollbook.errors import DeliveryError
 from tollbook.sources import aws_names, files
-from tollbook.sources.aws_columns import Columns, json_object, member, wholly_empty
+from tollbook.sources.aws_columns import Columns, json_object, member, raw_member, wholly_empty
 from tollbook.sources.typing import text
 from tollbook.workspace import Source
 
@@ -53,6 +53,8 @@ _NUMBERS = {
     "normalized": "line_item_normalized_usage_amount",
     "unused_amount": "reservation_unused_quantity",
     "unused_normalized": "reservation_unused_normalized_unit_quantity",
+    "rate": "line_item_unblended_rate",
+    "net_rate": "line_item_net_unblended_rate",
     "split_usage": "split_line_item_split_usage",
     "split_cost": "split_line_item_split_cost",
 }
@@ -118,19 +120,23 @@ def _select(db: duckdb.DuckDBPyConnection, columns: Columns, currency: str, keep
     parts |= {name: columns.text(*places) for name, places in _TEXTS.items()}
     parts |= _periods(columns)
     parts["tags_json"] = columns.tags_json()
+    parts["no_list_cost"] = columns.fault("pricing_public_on_demand_cost") or "false"
     parts["cast_fault"] = _cast_fault(columns)
     parts["netted"] = _netted(db, parts)
     by_usage = _drawn_by_usage(db, parts)
     parts["drawn_by_usage"] = "drawn_by_usage" if by_usage else "null::decimal(38,20)"
     fees = " left join aws_drawn on delivery.file_row = aws_drawn.fee_row" if by_usage else ""
     delivered = _delivered(columns)
+    parts["is_split"] = (
+        f"({parts['parent_id']} is not null or coalesce({parts['split_usage']}, 0) <> 0 or coalesce({parts['split_cost']}, 0) <> 0)"
+    )
     split = [member(name, columns.text(f"split_line_item_{name}")) for name in _SPLIT_DETAILS]
     parts["split_json"] = json_object(split)
     parts |= delivered
     if keep_others:
         others = columns.others(set())
         others = columns.others(wholly_empty(db, others, columns.kinds))
-        parts["other_columns"] = json_object([member(column, columns.value(column)) for column in others])
+        parts["other_columns"] = json_object([raw_member(column, columns.value(column)) for column in others])
     inner = ", ".join(f"{sql} as {name}" for name, sql in parts.items())
     wanted = _wanted(columns, currency) | {name: name for name in (*delivered, *(["other_columns"] if keep_others else []))}
     lines = ", ".join(f"{sql} as {name}" for name, sql in wanted.items())
@@ -167,7 +173,6 @@ def _delivered(columns: Columns) -> dict[str, str]:
         "sku_id": columns.text("product_sku"),
         "sku_price_id": columns.text("pricing_rate_code", "pricing_rate_id"),
         "list_unit_price": columns.number("pricing_public_on_demand_rate"),
-        "contracted_unit_price": columns.number("line_item_net_unblended_rate", "line_item_unblended_rate"),
         "pricing_currency": columns.text("pricing_currency"),
         "region_id": columns.text("product_region_code", "product_region", "product_from_region_code"),
         "region_name": columns.text("product_location", "product_from_location"),
@@ -177,7 +182,8 @@ def _delivered(columns: Columns) -> dict[str, str]:
 
 
 def _wanted(columns: Columns, currency: str) -> dict[str, str]:
-    is_split = "(parent_id is not null or coalesce(split_usage, 0) <> 0 or coalesce(split_cost, 0) <> 0)"
+    has_split = columns.has("split_line_item_split_cost") or columns.has("split_line_item_parent_resource_id")
+    is_split = "is_split" if has_split else "false"
     bedrock = aws_names.is_bedrock("code", "product")
     return {
         "provider_name": "'AWS'",
@@ -262,7 +268,10 @@ def _costs(columns: Columns, is_split: str) -> dict[str, str]:
         "effective_cost": f"case {effective} else unblended end",
         "effective_cost_origin": f"case {origin} else 'no commitment: as billed' end",
         "list_cost": "on_demand",
+        # a word in its place (shifted columns do exist) costs no billed cent: the line stays, its list cost is unknown
+        "list_cost_origin": "case when no_list_cost then 'not a number on the bill' end",
         "contracted_cost": f"case when {on_demand} and not ({split}) then {contracted} end",
+        "contracted_unit_price": f"case when {on_demand} then coalesce(net_rate, rate) end",
         "contracted_cost_origin": f"case when {on_demand} and not ({split}) then {says} end",
     }
 
