@@ -231,10 +231,10 @@ def _fault(records: Records) -> str:
     """The SQL of what keeps a record out: money that is no number, credits that cannot be read."""
     cost = records.field("cost")
     faults = [("cost", cost, f"nullif(trim({cost}), '') is not null and {_number(cost)} is null", "is not a number")]
-    column = records.column("credits")
-    if column is not None and str(records.types[column]) == "VARCHAR":
-        raw = quoted(column)
-        broken = f"trim({raw}) not in ('', '[]', '{{}}') and {records.document('credits')} is null"
+    column, document = records.column("credits"), records.document("credits")
+    if column is not None and document and str(records.types[column]) in ("VARCHAR", "JSON"):
+        raw = quoted(column) if str(records.types[column]) == "VARCHAR" else f"({quoted(column)} ->> '$')"
+        broken = f"trim({raw}) not in ('', '[]', '{{}}') and coalesce(json_type({document}), '') not in ('ARRAY', 'OBJECT')"
         faults.append(("credits", raw, broken, "is neither JSON nor a Python list"))
     entries = records.entries("credits", shape=_CREDIT)
     if entries:

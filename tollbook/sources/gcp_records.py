@@ -56,7 +56,9 @@ class Records:
         document = self.document(*path)
         if document:
             structure = "[{" + ", ".join(f'"{name}": "VARCHAR"' for name in shape) + "}]"
-            return f"coalesce(from_json({document}, {text(structure)}), [])"
+            # one entry may stand without its list
+            whole = f"case when json_type({document}) = 'OBJECT' then json_array({document}) else {document} end"
+            return f"coalesce(from_json({whole}, {text(structure)}), [])"
         single = {name: self.column(*path, name) for name in shape}
         if not any(single.values()):
             return None
@@ -169,22 +171,24 @@ def _struct_field(column: str, kind, path: tuple[str, ...]):
 
 def _document(sql: str, kind) -> str | None:
     if str(kind) == "JSON":
-        return sql
+        parsed = _parsed(f"({sql} ->> '$')")
+        return f"(case when json_type({sql}) = 'VARCHAR' then {parsed} else {sql} end)"
     if _is_nested(kind):
         return f"to_json({sql})"
-    if str(kind) != "VARCHAR":
-        return None
+    return _parsed(sql) if str(kind) == "VARCHAR" else None
+
+
+def _parsed(sql: str) -> str:
+    """The SQL of text as JSON, where it is JSON or what Python prints for the same."""
     pieces = (
         f"list_transform(regexp_extract_all({sql}, {text(_PYTHON_PIECES)}), lambda piece: case"
         " when piece[1] = '''' then to_json(replace(replace(piece[2:-2], '\\''', ''''), '\\\\', '\\'))::varchar"
         " when piece[1] = '\"' then piece"
         " else replace(replace(replace(piece, 'None', 'null'), 'True', 'true'), 'False', 'false') end)"
     )
-    numbers = "regexp_replace({}, " + text(_NUMBER) + ", '\\1\"\\2\"', 'g')"
-    as_json, as_python = numbers.format(sql), numbers.format(f"array_to_string({pieces}, '')")
+    as_json, as_python = (f"regexp_replace({one}, {text(_NUMBER)}, '\\1\"\\2\"', 'g')" for one in (sql, f"array_to_string({pieces}, '')"))
     return (
-        f"(case when {sql} is null or trim({sql}) in ('', '[]', '{{}}') then null"
-        f" when left(ltrim({sql}), 1) not in ('{{', '[') then null"
+        f"(case when {sql} is null or left(ltrim({sql}), 1) not in ('{{', '[') or trim({sql}) in ('[]', '{{}}') then null"
         f" when json_valid({sql}) then {as_json}::json else try_cast({as_python} as json) end)"
     )
 
