@@ -66,7 +66,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         dataset = "actual"
     elif dataset == "auto":
         dataset = _dataset(db, file, lines)
-    parts = _line_columns(columns, order, currency) | _cost_columns(dataset, only_purchases)
+    parts = _line_columns(columns, currency) | _cost_columns(dataset, only_purchases)
     where = " where az_is_purchase" if only_purchases else ""
     return f"select {', '.join(f'{sql} as {name}' for name, sql in parts.items())}, file_row from ({lines}){where}"
 
@@ -115,10 +115,13 @@ def _lines(columns: Columns, order: str, decimal: str) -> str:
     info = columns.text("additional_info")
     # usage under a reservation names it in AdditionalInfo where there is no column for it
     in_info = f"""nullif(regexp_extract({info}, '"ReservationId"\\s*:\\s*"([^"]+)"', 1), '')"""
+    cost = values.number(columns.text("cost"), decimal)
     facts = {
         "az_kind": f"coalesce(regexp_replace(lower({columns.text('charge_type')}), '[^a-z]', '', 'g'), 'usage')",
         "az_model": f"regexp_replace(lower({columns.text('pricing_model')}), '[^a-z]', '', 'g')",
-        "az_commitment": f"coalesce({columns.first('benefit_id', 'reservation_id')}, {in_info})",
+        # usage that costs something may name a reservation there too: its licence, say, that the reservation does not cover
+        "az_in_info": f"case when try_cast({cost} as decimal(38,20)) = 0 then {in_info} end",
+        "az_commitment": f"coalesce({columns.first('benefit_id', 'reservation_id')}, az_in_info)",
         "az_is_committed": f"coalesce(az_model in {_COMMITTED}, az_commitment is not null) or az_kind in {_UNUSED}",
         "az_is_purchase": f"az_is_committed and az_kind in {_PURCHASE}",
         "az_is_covered": f"az_is_committed and (az_kind = 'usage' or az_kind in {_UNUSED})",
@@ -134,7 +137,25 @@ def _lines(columns: Columns, order: str, decimal: str) -> str:
         "az_pricing_currency": f"upper({columns.text('pricing_currency')})",
         "az_place": columns.text("resource_location"),
     }
-    return f"select *, {', '.join(f'{sql} as {name}' for name, sql in facts.items())} from delivery"
+    lines = f"select *, {', '.join(f'{sql} as {name}' for name, sql in facts.items())} from delivery"
+    costs = "try_cast(az_cost as decimal(38,20)) <> 0"
+    in_one_currency = "coalesce(az_pricing_currency = az_currency, az_pricing_currency is null)"
+    by_price = f"az_kind = 'usage' and az_block = 1 and az_unit is not null and {in_one_currency}"
+    # a price of nothing for what costs something is a price that is not there
+    known = {
+        name: f"case when try_cast({name} as decimal(38,20)) <> 0 or not {costs} then {name} end"
+        for name in ("az_payg_price", "az_unit_price", "az_payg_cost")
+    }
+    made = {
+        "az_start": values.period_start("az_period_start", columns.text("period"), "az_day", order),
+        "az_in_one_currency": in_one_currency,
+        "az_list_price": known["az_payg_price"],
+        "az_contracted_price": known["az_unit_price"],
+        "az_list_cost": known["az_payg_cost"],
+        "az_list_product": f"case when {by_price} then {values.product('az_quantity', known['az_payg_price'])} end",
+        "az_contracted_product": f"case when {by_price} then {values.product('az_quantity', known['az_unit_price'])} end",
+    }
+    return f"select *, {', '.join(f'{sql} as {name}' for name, sql in made.items())} from ({lines})"
 
 
 def _dataset(db: duckdb.DuckDBPyConnection, file: Path, lines: str) -> str:
@@ -166,36 +187,25 @@ def _cost_columns(dataset: str, only_purchases: bool) -> dict[str, str]:
         effective_origin = (
             "case when az_is_committed then 'actual export alone: as billed, not amortized' else 'no commitment: as billed' end"
         )
-    costs = "try_cast(az_cost as decimal(38,20)) <> 0"
-    in_one_currency = "coalesce(az_pricing_currency = az_currency, az_pricing_currency is null)"
-    by_price = f"az_kind = 'usage' and az_block = 1 and az_unit is not null and {in_one_currency}"
-    # a price of nothing for what costs something is a price that is not there
-    list_price = f"case when try_cast(az_payg_price as decimal(38,20)) <> 0 or not {costs} then az_payg_price end"
-    unit_price = f"case when try_cast(az_unit_price as decimal(38,20)) <> 0 or not {costs} then az_unit_price end"
-    payg_cost = f"case when try_cast(az_payg_cost as decimal(38,20)) <> 0 or not {costs} then az_payg_cost end"
-    list_cost = f"case when {by_price} then {values.product('az_quantity', list_price)} end"
-    contracted = f"case when {by_price} then {values.product('az_quantity', unit_price)} end"
     return {
         "billed_cost": billed,
         "billed_cost_origin": billed_origin,
         "effective_cost": effective,
         "effective_cost_origin": effective_origin,
-        "list_cost": f"coalesce({payg_cost}, ({list_cost})::varchar)",
-        "list_cost_origin": f"case when ({payg_cost}) is null and ({list_cost}) is not null then 'PayGPrice x quantity' end",
-        "contracted_cost": contracted,
-        "contracted_cost_origin": f"case when ({contracted}) is not null then 'UnitPrice x quantity' end",
-        "list_unit_price": f"case when {in_one_currency} then {list_price} end",
-        "contracted_unit_price": f"case when {in_one_currency} then {unit_price} end",
-        "pricing_currency_list_unit_price": f"case when not {in_one_currency} then {list_price} end",
-        "pricing_currency_contracted_unit_price": f"case when not {in_one_currency} then {unit_price} end",
+        "list_cost": "coalesce(az_list_cost, az_list_product::varchar)",
+        "list_cost_origin": "case when az_list_cost is null and az_list_product is not null then 'PayGPrice x quantity' end",
+        "contracted_cost": "az_contracted_product",
+        "contracted_cost_origin": "case when az_contracted_product is not null then 'UnitPrice x quantity' end",
+        "list_unit_price": "case when az_in_one_currency then az_list_price end",
+        "contracted_unit_price": "case when az_in_one_currency then az_contracted_price end",
+        "pricing_currency_list_unit_price": "case when not az_in_one_currency then az_list_price end",
+        "pricing_currency_contracted_unit_price": "case when not az_in_one_currency then az_contracted_price end",
         "pricing_currency_effective_cost": f"case when ({effective}) = az_cost then az_pricing_cost end",
     }
 
 
-def _line_columns(columns: Columns, order: str, currency: str) -> dict[str, str]:
+def _line_columns(columns: Columns, currency: str) -> dict[str, str]:
     """Everything else that FOCUS names."""
-    start = values.period_start("az_period_start", columns.text("period"), "az_day", order)
-    end = values.period_end(start, "az_period_end")
     resource = columns.text("resource_id")
     is_plan = "(az_model = 'savingsplan' or az_kind = 'unusedsavingsplan' or contains(lower(az_commitment), 'microsoft.billingbenefits'))"
     is_usage = "az_kind = 'usage'"
@@ -206,8 +216,8 @@ def _line_columns(columns: Columns, order: str, currency: str) -> dict[str, str]
         "billing_account_name": columns.first("billing_profile_name", "billing_account_name"),
         "sub_account_id": columns.text("subscription_id"),
         "sub_account_name": columns.text("subscription_name"),
-        "billing_period_start": start,
-        "billing_period_end": end,
+        "billing_period_start": "az_start",
+        "billing_period_end": values.period_end("az_start", "az_period_end"),
         "charge_period_start": "az_day",
         "charge_period_end": "coalesce((try_cast(az_day as date) + 1)::varchar, az_day)",
         "charge_category": f"case when az_kind = 'usage' or az_kind in {_UNUSED} then 'Usage'"
