@@ -1,0 +1,145 @@
+"""Public bills of Azure and Oracle Cloud, and OptScale's demo by its documented mapping: every known total, to the last digit."""
+
+from decimal import Decimal
+
+import pytest
+
+from tollbook import pipeline
+from tollbook.workspace import Workspace
+
+SETTINGS = """
+currency: USD
+sources:
+  - {name: azure_ea, format: azure_cost, path: landing/azure_ea_real/*.csv}
+  - {name: azure_variants, format: azure_cost, path: landing/azure_header_variants/*.csv}
+  - {name: oci, format: oci_cost, path: landing/oci_cost_real/*.csv}
+"""
+
+
+def loaded(root, data, settings):
+    (root / "tollbook.yml").write_text(settings)
+    (root / "landing").symlink_to(data)
+    workspace = Workspace.open(root)
+    reports = pipeline.load(workspace, tell=lambda _: None)
+    assert [report.failures for report in reports] == [[] for _ in reports]
+    assert sum(report.quarantined for report in reports) == 0
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def bills(tmp_path_factory):
+    from conftest import find_shared_data
+
+    return loaded(tmp_path_factory.mktemp("bills"), find_shared_data(), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def optscale(tmp_path_factory):
+    from conftest import REPO, find_shared_data
+
+    example = (REPO / "docs" / "examples" / "public-data" / "optscale.yml").read_text()
+    return loaded(tmp_path_factory.mktemp("optscale"), find_shared_data(), example)
+
+
+def test_an_enterprise_export_in_canadian_dollars(bills, ask):
+    assert ask(
+        bills,
+        "select charge_category, pricing_category, billing_currency, currency_origin, count(*), sum(billed_cost), sum(effective_cost),"
+        " min(charge_period_start)::date::varchar, min(billing_period_start)::date::varchar, max(billing_period_end)::date::varchar,"
+        " count(tags) from raw.billing_lines where source_name = 'azure_ea' group by all order by 2",
+    ) == [
+        (
+            *("Usage", "Dynamic", "CAD", "delivered", 3, Decimal("0.04825971700000000000"), Decimal("0.048259717")),
+            *("2023-09-02", "2023-09-01", "2023-10-01", 3),
+        ),
+        (
+            *("Usage", "Standard", "CAD", "delivered", 24, Decimal("1.21310954805726"), Decimal("1.21310954805726")),
+            *("2023-09-02", "2023-09-01", "2023-10-01", 24),
+        ),
+    ]
+    assert ask(bills, "select sum(billed_cost) from raw.billing_lines where source_name = 'azure_ea'") == [(Decimal("1.26136926505726"),)]
+
+
+def test_every_header_set(bills, ask):
+    assert ask(
+        bills,
+        "select split_part(file_name, '/', -1), count(*), sum(billed_cost), sum(effective_cost), sum(list_cost), min(billing_currency),"
+        " min(charge_period_start)::date::varchar, max(charge_period_start)::date::varchar"
+        " from raw.billing_lines where source_name = 'azure_variants' group by 1 order by 1",
+    ) == [
+        ("headersets__Enterprise.csv", 1, Decimal(0), Decimal(0), None, "CAD", "2021-02-02", "2021-02-02"),
+        ("headersets__EnterpriseCamel.csv", 1, Decimal("0.012"), Decimal("0.012"), Decimal("0.012"), "USD", "2021-02-02", "2021-02-02"),
+        ("headersets__PayAsYouGo.csv", 1, Decimal("0.075"), Decimal("0.075"), None, "USD", "2021-02-02", "2021-02-02"),
+        (
+            *("values__Template.csv", 87, Decimal("16.393506212224391"), Decimal("16.393506212224391"), Decimal("16.393506212224391")),
+            *("USD", "2021-02-01", "2021-02-02"),
+        ),
+        ("values__VirtualMachine.csv", 1, Decimal(4), Decimal(4), Decimal(5), "USD", "2021-02-01", "2021-02-01"),
+    ]
+    # a reserved virtual machine: named in its own column, or in AdditionalInfo alone
+    assert ask(
+        bills,
+        "select split_part(file_name, '/', -1), commitment_discount_id, commitment_discount_status, billed_cost from raw.billing_lines"
+        " where source_name = 'azure_variants' and commitment_discount_id is not null group by all order by 1",
+    ) == [
+        ("headersets__Enterprise.csv", "11111111-12ab-34dc-56ef-123456abcdef", "Used", Decimal(0)),
+        ("values__Template.csv", "770228a7-62da-4155-802b-0422e1c62efc", "Used", Decimal(0)),
+    ]
+
+
+def test_an_oracle_cost_report(bills, ask):
+    assert ask(
+        bills,
+        "select count(*), sum(billed_cost), sum(effective_cost), round(sum(pricing_quantity), 9), min(charge_period_start)::varchar,"
+        " max(charge_period_end)::varchar, count(distinct service_name) from raw.billing_lines where source_name = 'oci'",
+    ) == [
+        (
+            *(506, Decimal("2.523589325400648027"), Decimal("2.523589325400648027"), Decimal("119.654327653")),
+            *("2023-11-13 05:00:00", "2023-11-13 12:00:00", 8),
+        )
+    ]
+    assert ask(
+        bills,
+        "select service_category, round(sum(billed_cost), 8) from raw.billing_lines where source_name = 'oci' group by 1 order by 2 desc",
+    ) == [
+        ("Databases", Decimal("2.42916376")),
+        ("Compute", Decimal("0.07643111")),
+        ("Storage", Decimal("0.01780322")),
+        ("Integration", Decimal("0.00013977")),
+        ("Management and Governance", Decimal("0.00003869")),
+        ("Networking", Decimal("0.00001277")),
+    ]
+
+
+def test_optscale_by_account(optscale, ask):
+    # the exact sums are those of each double's shortest text
+    assert ask(
+        optscale,
+        "select billing_account_id, provider_name, count(*), round(sum(billed_cost), 9), sum(billed_cost), count(service_name),"
+        " count(distinct resource_id), count(*) filter (billed_cost < 0) from raw.billing_lines group by 1, 2 order by 1",
+    ) == [
+        ("AWS HQ", "AWS", 10672, Decimal("317.374402292"), Decimal("317.374402292"), 880, 236, 55),
+        ("GCP dev", "Google Cloud", 68936, Decimal("694.730226"), Decimal("694.73022599999999649178"), 10561, 86, 0),
+        ("K8s dev", "Kubernetes", 2459, Decimal("150.763256731"), Decimal("150.76325673141081681689"), 0, 213, 0),
+    ]
+    assert ask(
+        optscale, "select sum(billed_cost), round(sum(billed_cost), 8), count(distinct invoice_detail_id) from raw.billing_lines"
+    ) == [(Decimal("1162.86788502341081330867"), Decimal("1162.86788502"), 82067)]
+
+
+def test_optscale_by_kind_of_charge(optscale, ask):
+    assert ask(
+        optscale,
+        "select charge_category, count(*), round(sum(billed_cost), 8) from raw.billing_lines"
+        " where provider_name = 'AWS' and service_name is not null group by 1 order by 1",
+    ) == [
+        ("Adjustment", 55, Decimal("-30.33210186")),
+        ("Purchase", 12, Decimal("46.512")),  # 39.60 of the savings plan, 6.912 of the reservation
+        ("Usage", 813, Decimal("165.73556218")),  # 30.33210186 under the savings plan, 135.40346032 beside it
+    ]
+    # the vendor's own dates agree with the offsets
+    assert ask(
+        optscale,
+        "select count(*), count(*) filter (charge_period_start <> (other_columns ->> '$.\"lineItem/UsageStartDate\"')::timestamp)"
+        " from raw.billing_lines where charge_description like '%Savings Plan%' and charge_category = 'Purchase'",
+    ) == [(11, 0)]
