@@ -115,6 +115,28 @@ def run(
 
 
 @app.command()
+def pull(
+    sources: Annotated[list[str] | None, typer.Argument(help="Names; all with a `pull` section by default.")] = None,
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="From this day on.")] = None,
+    until: Annotated[datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="Up to this day, itself not.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Pull model vendors' reports into the landing folder: new days, and those that may have been restated."""
+    from tollbook.landing import pull as pulling
+
+    opened = Workspace.open(workspace)
+    wanted = [opened.source(name) for name in sources] if sources else pulling.pulled_sources(opened)
+    failures = []
+    for source in wanted:
+        try:
+            _tell(str(pulling.pull_source(opened, source, first and first.date(), until and until.date())))
+        except TollbookError as error:
+            failures.append(str(error))
+    if failures:
+        raise TollbookError("these sources could not be pulled; what was delivered before stays:\n" + "\n".join(failures))
+
+
+@app.command()
 def load(
     sources: Annotated[list[str] | None, typer.Argument(help="Names; all by default.")] = None, workspace: WorkspaceOption = None
 ) -> None:
