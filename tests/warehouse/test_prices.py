@@ -20,9 +20,7 @@ BILL = (
     "ServiceCategory,ResourceId,SkuPriceDetails,ProviderName\n"
 )
 CONFIG = "provider,model,token_kind,price_per_million,currency,valid_from,valid_to"
-BOOKS = (
-    "book,provider,sku,model,region,service_tier,price_kind,quantity_from,price,per_quantity,currency,valid_from,valid_to,time_from,time_to\n"
-)
+BOOKS = "book,provider,sku,model,region,service_tier,price_kind,quantity_from,price,per_quantity,currency,valid_from,valid_to,time_from,time_to\n"
 REQUESTS = "requested_at,provider,model,region,tier,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens\n"
 FLEET = "node,cluster,pool,gpu_model,gpu_count,sku,region,resource_id,started_at,ended_at\n"
 
@@ -281,7 +279,9 @@ def test_a_vendors_estimate_is_replaced_by_its_bill_and_the_error_stays_known(wo
         },
     )
     night(ws)
-    assert ask(ws, "select sku, status, estimated_cost, billed_cost, error_cost, error_ratio from finance.fct_estimates order by usage_date") == [
+    assert ask(
+        ws, "select sku, status, estimated_cost, billed_cost, error_cost, error_ratio from finance.fct_estimates order by usage_date"
+    ) == [
         ("m", "billed", 4, 3, 1, pytest.approx(1 / 3)),
         ("m", "open", 2, None, None, None),
     ]
