@@ -188,8 +188,6 @@ def _clear(db, source: Source, partition_key: str) -> None:
         [source.name, partition_key],
     ).fetchall()
     for (delivery_id,) in current:
-        if source.table == "prices":
-            _touch_priced(db, source, delivery_id)
         _touch_open(db, source, delivery_id)
         db.execute(
             "insert into meta.touched_days select usage_date, ? from meta.delivery_days where source_name = ? and delivery_id = ?",
@@ -201,7 +199,7 @@ def _clear(db, source: Source, partition_key: str) -> None:
 
 def _touch_days(db, source: Source, delivery_id: str) -> None:
     if source.table == "prices":
-        _touch_priced(db, source, delivery_id)
+        _touch_open(db, source, delivery_id)
         return
     start, end = canonical_tables()[source.table]["span"]
     end = f"coalesce({end}, {start})"
@@ -232,19 +230,6 @@ def _touch_days(db, source: Source, delivery_id: str) -> None:
     )
 
 
-def _touch_open(db, source: Source, delivery_id: str) -> None:
-    """Note from when the delivery has, or decides, something without an end: another delivery may repeat its attempts."""
-    if source.table not in ("holdings", "capacity"):
-        return
-    repeated = " or holding_id in (select holding_id from raw.holdings where source_name = $1 and delivery_id = $2)"
-    db.execute(
-        f"insert into meta.touched_open select min(started_at)::date from raw.{source.table} where source_name = $1"
-        f" and ended_at is null and (delivery_id = $2{repeated if source.table == 'holdings' else ''})"
-        " having min(started_at) is not null",
-        [source.name, delivery_id],
-    )
-
-
 def _touch_priced(db, source: Source, delivery_id: str) -> None:
     """Note the days whose usage the delivery's prices may price: a price is of no day itself, it holds from when it holds.
 
@@ -270,6 +255,21 @@ def _touch_priced(db, source: Source, delivery_id: str) -> None:
                 " where ended_at is null having min(started_at) is not null",
                 [span[0]],
             )
+
+
+def _touch_open(db, source: Source, delivery_id: str) -> None:
+    """Note from when the delivery has, or decides, something without an end: another delivery may repeat its attempts."""
+    if source.table == "prices":
+        _touch_priced(db, source, delivery_id)
+    if source.table not in ("holdings", "capacity"):
+        return
+    repeated = " or holding_id in (select holding_id from raw.holdings where source_name = $1 and delivery_id = $2)"
+    db.execute(
+        f"insert into meta.touched_open select min(started_at)::date from raw.{source.table} where source_name = $1"
+        f" and ended_at is null and (delivery_id = $2{repeated if source.table == 'holdings' else ''})"
+        " having min(started_at) is not null",
+        [source.name, delivery_id],
+    )
 
 
 def _is_news(db, delivery: Delivery) -> bool:

@@ -1,6 +1,6 @@
 -- Effective cost, spread over the time it accrues: by hour for lines of a node (hour_start_at set), by day for all others,
 -- in proportion to time and exact. One row per day (or node-hour) and what the later steps must tell apart.
--- The digits past the 12th stay with the line and are counted as `rounding`. Rows whose source is a capacity list are estimates.
+-- The digits past the 12th stay with the line and are counted as `rounding`.
 with node_resources as (
     select distinct resource_id from {{ ref('stg_telemetry__capacity') }}
 ),
@@ -64,43 +64,50 @@ together as (
     select {{ kept | join(', ') }}, cost from within_one
     union all
     select {{ kept | join(', ') }}, cost from split
-),
-
-billed as (
-    select
-        slot_start_at::date as usage_date,
-        case when is_node then slot_start_at end as hour_start_at,
-        source_name,
-        billed_by,
-        billing_period,
-        case
-            when charge_category in ('Usage', 'Purchase') then coalesce(service_category, 'Other')
-            else charge_category
-        end as component,
-        coalesce(commitment_discount_status = 'Unused', false) as is_unused_commitment,
-        case when is_node then resource_id end as resource_id,
-        case when charge_category = 'Usage' then model end as model,
-        team,
-        cost_centre,
-        currency_code,
-        sum(cost) as cost,
-        count(*) as line_count
-    from together
-    where {{ in_build_days('slot_start_at::date') }}
-    group by all
 )
 
-select * from billed
+select
+    slot_start_at::date as usage_date,
+    case when is_node then slot_start_at end as hour_start_at,
+    source_name,
+    billed_by,
+    billing_period,
+    case
+        when charge_category in ('Usage', 'Purchase') then coalesce(service_category, 'Other')
+        else charge_category
+    end as component,
+    coalesce(commitment_discount_status = 'Unused', false) as is_unused_commitment,
+    case when is_node then resource_id end as resource_id,
+    case when charge_category = 'Usage' then model end as model,
+    team,
+    cost_centre,
+    currency_code,
+    sum(cost) as cost,
+    count(*) as line_count
+from together
+where {{ in_build_days('slot_start_at::date') }}
+group by all
 
 union all
 
--- a node that no bill speaks of in an hour costs what the price book says, until the bill is in
+-- a node that no bill speaks of in an hour costs what the price book says, until the bill is in; its source is the capacity list
 select
-    priced.usage_date, priced.hour_start_at, priced.source_name, priced.billed_by,
-    date_trunc('month', priced.usage_date)::date as billing_period, 'Compute' as component, false as is_unused_commitment,
-    priced.resource_id, null as model, null as team, null as cost_centre, priced.currency_code, priced.list_cost as cost, 0 as line_count
+    priced.usage_date,
+    priced.hour_start_at,
+    priced.source_name,
+    priced.billed_by,
+    date_trunc('month', priced.usage_date)::date as billing_period,
+    'Compute' as component,
+    false as is_unused_commitment,
+    priced.resource_id,
+    null as model,
+    null as team,
+    null as cost_centre,
+    priced.currency_code,
+    priced.list_cost as cost,
+    0 as line_count
 from {{ ref('int_node_hours__priced') }} as priced
-anti join billed
-    on priced.hour_start_at = billed.hour_start_at and priced.resource_id = billed.resource_id
-    and billed.component not in ('Tax', 'Credit', 'Adjustment')
-where {{ in_build_days('priced.usage_date') }} and priced.list_cost is not null
+anti join together as billed
+    on priced.hour_start_at = billed.slot_start_at and priced.resource_id = billed.resource_id
+    and billed.is_node and billed.charge_category not in ('Tax', 'Credit', 'Adjustment')
+where priced.list_cost is not null and {{ in_build_days('priced.usage_date') }}
