@@ -5,6 +5,8 @@ from decimal import Decimal
 import pytest
 
 from tollbook import pipeline
+from tollbook.errors import ConfigError
+from tollbook.warehouse import config, schema
 
 SETTINGS = """
 currency: USD
@@ -175,6 +177,42 @@ def test_which_price_of_which_book(workspace, ask):
         "third": Decimal("0.666666666667"),
         "no-hour": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "columns, values, said",
+    [
+        ("region,time_from", "eu,late", "row 1, column time_from: 'late' is no hour of the day, HH:MM in UTC"),
+        ("quantity_from", "many", "row 1, column quantity_from: 'many' is not a number"),
+        ("hour", "1", "unknown column hour"),
+    ],
+)
+def test_a_price_that_cannot_be_read_stops_the_build(workspace, columns, values, said):
+    ws = workspace(SETTINGS, {"config/prices.csv": f"{CONFIG},{columns}\nV,m,input,1,USD,,,{values}\n"})
+    with ws.connect() as db:
+        schema.ensure(db)
+        with pytest.raises(ConfigError, match=said):
+            config.load(ws, db)
+
+
+def test_the_workspaces_own_prices_come_first_and_may_name_a_tier_an_hour_and_a_length(workspace, ask):
+    rows = ["V,m,input,5,USD,,,,,,,", "V,m,input,2,USD,,,,batch,,,", "V,m,input,4,USD,,,,,100001,,", "V,m,input,1,USD,,,,,,22:00,06:00"]
+    ws = workspace(
+        SETTINGS,
+        {
+            "landing/gateway/a.csv": REQUESTS
+            + request("2026-09-01 12:00", "m", 100_000)
+            + request("2026-09-01 12:00", "m", 100_000, tier="Batch")
+            + request("2026-09-01 12:00", "m", 200_000)
+            + request("2026-09-01 05:59:59", "m", 100_000),
+            "landing/books/a.csv": book(MILLION | {"model": "m", "price": 100, "valid_from": "2026-08-01"}),
+            "config/prices.csv": "\n".join([f"{CONFIG},region,service_tier,quantity_from,time_from,time_to", *rows]) + "\n",
+        },
+    )
+    night(ws)
+    assert ask(ws, COSTS) == [("m", Decimal("0.5") + Decimal("0.2") + Decimal("0.8") + Decimal("0.1"))]
+    # a price list is of no day: its freshness is not known, and no gate minds
+    assert [result for result in pipeline.check(ws, tell=quiet) if result.subject == "books" and result.status != "pass"] == []
 
 
 def test_a_late_price_prices_the_days_it_touches_and_no_others(workspace, ask):

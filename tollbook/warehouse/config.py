@@ -34,6 +34,7 @@ TABLES: dict[str, dict[str, str]] = {
     "exchange_rates": {"from_currency": "varchar", "to_currency": "varchar", "rate": "decimal(38,20)"},
     "policies": {"policy": "varchar", "value": "varchar"},
 }
+_CLOCK = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z?$|^24:00$|^$"
 #: Columns that may be absent.
 _ABSENT = {("prices", column) for column in ("region", "service_tier", "quantity_from", "time_from", "time_to")}
 #: Columns that may be empty.
@@ -109,6 +110,8 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
         if (table, name) in _CHOICES:
             choices = ", ".join(text(choice) for choice in _CHOICES[table, name])
             _refuse(db, file, name, f"{quoted(name)} not in ({choices})", f"is not one of {choices}")
+        if name in ("time_from", "time_to"):
+            _refuse(db, file, name, f"not regexp_matches({quoted(name)}, '{_CLOCK}')", "is no hour of the day, HH:MM in UTC")
         values.append(f"{value} as {name}")
     _refuse(db, file, "valid_to", "try_cast(valid_to as date) <= try_cast(valid_from as date)", "is not after valid_from")
     db.execute(f"insert into config.{table} select {', '.join(values)}, rule_row from rules")
