@@ -188,6 +188,8 @@ def _clear(db, source: Source, partition_key: str) -> None:
         [source.name, partition_key],
     ).fetchall()
     for (delivery_id,) in current:
+        if source.table == "prices":
+            _touch_priced(db, source, delivery_id)
         _touch_open(db, source, delivery_id)
         db.execute(
             "insert into meta.touched_days select usage_date, ? from meta.delivery_days where source_name = ? and delivery_id = ?",
@@ -199,7 +201,7 @@ def _clear(db, source: Source, partition_key: str) -> None:
 
 def _touch_days(db, source: Source, delivery_id: str) -> None:
     if source.table == "prices":
-        _touch_open(db, source, delivery_id)
+        _touch_priced(db, source, delivery_id)
         return
     start, end = canonical_tables()[source.table]["span"]
     end = f"coalesce({end}, {start})"
@@ -259,8 +261,6 @@ def _touch_priced(db, source: Source, delivery_id: str) -> None:
 
 def _touch_open(db, source: Source, delivery_id: str) -> None:
     """Note from when the delivery has, or decides, something without an end: another delivery may repeat its attempts."""
-    if source.table == "prices":
-        _touch_priced(db, source, delivery_id)
     if source.table not in ("holdings", "capacity"):
         return
     repeated = " or holding_id in (select holding_id from raw.holdings where source_name = $1 and delivery_id = $2)"
