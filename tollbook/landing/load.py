@@ -219,6 +219,8 @@ def _clear(db, source: Source, partition_key: str) -> None:
         [source.name, partition_key],
     ).fetchall()
     for (delivery_id,) in current:
+        if source.table == "prices":
+            _touch_priced(db, source, delivery_id)
         _touch_open(db, source, delivery_id)
         db.execute(
             "insert into meta.touched_days select usage_date, ? from meta.delivery_days where source_name = ? and delivery_id = ?",
@@ -240,6 +242,9 @@ def _take_over(db, delivery: Delivery) -> None:
 
 
 def _touch_days(db, source: Source, delivery_id: str) -> None:
+    if source.table == "prices":
+        _touch_priced(db, source, delivery_id)
+        return
     start, end = canonical_tables()[source.table]["span"]
     end = f"coalesce({end}, {start})"
     if source.table == "billing_lines":
@@ -267,6 +272,33 @@ def _touch_days(db, source: Source, delivery_id: str) -> None:
         "insert into meta.touched_days select usage_date, ? from meta.delivery_days where source_name = ? and delivery_id = ?",
         [source.table, source.name, delivery_id],
     )
+
+
+def _touch_priced(db, source: Source, delivery_id: str) -> None:
+    """Note the days whose usage the delivery's prices may price: a price is of no day itself, it holds from when it holds.
+
+    What comes to these days later touches them itself, so only what is loaded already counts here.
+    """
+    for table, is_of_nodes in (("requests", False), ("capacity", True)):
+        span = db.execute(
+            "select min(coalesce(valid_from, '1970-01-01')), max(coalesce(valid_to, '9999-12-31')) from raw.prices"
+            " where source_name = ? and delivery_id = ? and (lower(price_kind) in ('node_hour', 'gpu_hour')) = ?",
+            [source.name, delivery_id, is_of_nodes],
+        ).fetchone()
+        if span[0] is None:
+            continue
+        db.execute(
+            "insert into meta.touched_days select distinct usage_date, 'prices' from meta.delivery_days"
+            " inner join meta.deliveries using (source_name, delivery_id)"
+            " where table_name = ? and is_current and usage_date between ?::date and ?::date",
+            [table, *span],
+        )
+        if is_of_nodes:
+            db.execute(
+                "insert into meta.touched_open select greatest(min(started_at), ?::timestamp)::date from raw.capacity"
+                " where ended_at is null having min(started_at) is not null",
+                [span[0]],
+            )
 
 
 def _touch_open(db, source: Source, delivery_id: str) -> None:

@@ -35,16 +35,25 @@ TABLES: dict[str, dict[str, str]] = {
         "token_kind": "varchar",
         "price_per_million": "decimal(38,20)",
         "currency": "varchar",
+        "region": "varchar",
+        "service_tier": "varchar",
+        "quantity_from": "decimal(38,20)",
+        "time_from": "varchar",
+        "time_to": "varchar",
     },
+    "price_books": {"book": "varchar", "priority": "integer"},
     "exchange_rates": {"from_currency": "varchar", "to_currency": "varchar", "rate": "decimal(38,20)"},
     "policies": {"policy": "varchar", "value": "varchar"},
 }
+_CLOCK = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z?$|^24:00$|^$"
+#: Columns that may be absent.
+_ABSENT = {("prices", column) for column in ("region", "service_tier", "quantity_from", "time_from", "time_to")}
 #: Columns that may be empty.
-_OPTIONAL = {("teams", "cost_centre"), ("prices", "provider")}
+_OPTIONAL = {("teams", "cost_centre"), ("prices", "provider")} | _ABSENT
 _CHOICES = {
     ("policies", "policy"): ("model_cost_charged_to",),
     ("policies", "value"): ("consumers", "owner"),
-    ("prices", "token_kind"): ("input", "cached_input", "output"),
+    ("prices", "token_kind"): ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "request"),
 }
 
 
@@ -128,6 +137,10 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
     except duckdb.Error as error:
         raise ConfigError(f"{file}: cannot be read as CSV: {str(error).splitlines()[0]}") from error
     present = [row[0] for row in db.execute("describe rules").fetchall() if row[0] != "rule_row"]
+    absent = [name for name in columns if (table, name) in _ABSENT and name not in present]
+    if absent:
+        db.execute(f"create or replace temp table rules as select *, {', '.join(f'null::varchar as {name}' for name in absent)} from rules")
+        present += absent
     if set(present) != set(columns):
         missing, more = sorted(set(columns) - set(present)), sorted(set(present) - set(columns))
         said = "; ".join(
@@ -145,6 +158,8 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
         if (table, name) in _CHOICES:
             choices = ", ".join(text(choice) for choice in _CHOICES[table, name])
             _refuse(db, file, name, f"{quoted(name)} not in ({choices})", f"is not one of {choices}")
+        if name in ("time_from", "time_to"):
+            _refuse(db, file, name, f"not regexp_matches({quoted(name)}, '{_CLOCK}')", "is no hour of the day, HH:MM in UTC")
         values.append(f"{value} as {name}")
     if table in _FIELDS:
         fields = ", ".join(text(field) for field in sorted(_FIELDS[table]))

@@ -9,6 +9,7 @@ select
     case when capacity.gpu_id is not null then coalesce(capacity.gpu_count, 1) else coalesce(capacity.gpu_count, 0) end as gpu_count,
     coalesce(capacity.cpu_count, 0) as cpu_count,
     capacity.memory_gb,
+    capacity.sku,
     capacity.region,
     coalesce(lower(capacity.state), 'up') as state,
     coalesce(capacity.resource_id, capacity.node) as resource_id,

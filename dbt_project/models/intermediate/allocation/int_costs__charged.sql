@@ -104,10 +104,18 @@ rounding as (
     having cost <> 0
 ),
 
+-- a capacity list bills nothing: what a node without a bill costs by the price book bears its name
+estimates as (
+    select distinct source_name from {{ ref('int_node_hours__priced') }} where {{ in_build_days('usage_date') }}
+),
+
+spread as (
+    select *, case when source_name in (select estimates.source_name from estimates) then 'estimated' else 'billed' end as basis
+    from (select * from direct union all select * from held union all select * from tokens)
+),
+
 charged as (
-    select *, 'billed' as basis from direct
-    union all select *, 'billed' as basis from held
-    union all select *, 'billed' as basis from tokens
+    select * from spread
     union all select *, 'estimated' as basis from estimated
     union all select *, 'billed' as basis from rounding
 )

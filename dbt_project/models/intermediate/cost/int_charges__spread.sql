@@ -111,3 +111,27 @@ select
 from together
 where {{ in_build_days('slot_start_at::date') }}
 group by all
+
+union all
+
+-- a node that no bill speaks of in an hour costs what the price book says, until the bill is in; its source is the capacity list
+select
+    priced.usage_date,
+    priced.hour_start_at,
+    priced.source_name,
+    priced.billed_by,
+    date_trunc('month', priced.usage_date)::date as billing_period,
+    'Compute' as component,
+    false as is_unused_commitment,
+    priced.resource_id,
+    null as model,
+    null as team,
+    null as cost_centre,
+    priced.currency_code,
+    priced.list_cost as cost,
+    0 as line_count
+from {{ ref('int_node_hours__priced') }} as priced
+anti join together as billed
+    on priced.hour_start_at = billed.slot_start_at and priced.resource_id = billed.resource_id
+    and billed.is_node and billed.charge_category not in ('Tax', 'Credit', 'Adjustment')
+where priced.list_cost is not null and {{ in_build_days('priced.usage_date') }}

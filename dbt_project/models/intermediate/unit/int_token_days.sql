@@ -1,21 +1,30 @@
--- One row per day, provider, model, team, tenant and feature: requests and their tokens by kind. A kind that no request
--- reported is NULL. `team` is spelt as in config/teams.csv.
+-- One row per day, provider, model, team, tenant and feature, and by what else the price depends on (service tier; region, prompt
+-- length and time of day only for models priced by them): requests and their tokens by kind. A kind that no request reported is
+-- NULL. `team` is spelt as in config/teams.csv. Cached input is part of input, reasoning of output, cache writes of neither.
 with requests as (
     select
-        usage_date,
-        source_name,
-        provider,
-        model,
-        lower(trim(team)) as team_key,
-        tenant,
-        feature,
+        requests.usage_date,
+        requests.source_name,
+        requests.provider,
+        requests.model,
+        lower(trim(requests.team)) as team_key,
+        requests.tenant,
+        requests.feature,
+        requests.tier,
+        case when cuts.is_by_region then lower(trim(requests.region)) end as priced_region,
+        {{ largest_not_above('cuts.quantity_cuts', 'coalesce(requests.input_tokens, 0) + coalesce(requests.cache_write_tokens, 0)') }}
+            as priced_quantity_from,
+        {{ largest_not_above('cuts.day_cuts', microseconds_of_day('requests.requested_at')) }} as microseconds_of_day,
         count(*) as request_count,
-        sum(input_tokens)::bigint as input_tokens,
-        sum(cached_input_tokens)::bigint as cached_input_tokens,
-        sum(output_tokens)::bigint as output_tokens,
-        sum(reasoning_tokens)::bigint as reasoning_tokens
-    from {{ ref('stg_telemetry__requests') }}
-    where {{ in_build_days('usage_date') }}
+        sum(requests.input_tokens)::bigint as input_tokens,
+        sum(requests.cached_input_tokens)::bigint as cached_input_tokens,
+        sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
+        sum(requests.output_tokens)::bigint as output_tokens,
+        sum(requests.reasoning_tokens)::bigint as reasoning_tokens
+    from {{ ref('stg_telemetry__requests') }} as requests
+    left join {{ ref('int_prices__cuts') }} as cuts
+        on requests.model = cuts.usage_model and requests.provider is not distinct from cuts.usage_provider
+    where {{ in_build_days('requests.usage_date') }}
     group by all
 ),
 
@@ -34,13 +43,19 @@ select
     teams.cost_centre,
     requests.tenant,
     requests.feature,
-    requests.request_count,
-    requests.input_tokens,
-    requests.cached_input_tokens,
-    requests.output_tokens,
-    requests.reasoning_tokens,
-    coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0) as token_count
+    {{ service_tier('requests.tier') }} as service_tier,
+    nullif(requests.priced_region, '') as priced_region,
+    requests.priced_quantity_from,
+    {{ moment_of_day('requests.usage_date', 'requests.microseconds_of_day') }} as priced_at,
+    sum(requests.request_count)::bigint as request_count,
+    sum(requests.input_tokens)::bigint as input_tokens,
+    sum(requests.cached_input_tokens)::bigint as cached_input_tokens,
+    sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
+    sum(requests.output_tokens)::bigint as output_tokens,
+    sum(requests.reasoning_tokens)::bigint as reasoning_tokens,
+    sum(coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0))::bigint as token_count
 from requests
 left join spelt on requests.team_key = spelt.team_key
 left join {{ source('config', 'teams') }} as teams
     on requests.team_key = lower(teams.team) and {{ in_force('teams', 'requests.usage_date') }}
+group by all

@@ -1,12 +1,85 @@
--- The day's tokens at the price book's prices of the day: one row per row of int_token_days, with how the model is served
--- (`vendor`, `self_hosted`; NULL where no bill names it) and list_cost, NULL where a kind of token that was used has no price.
--- Reasoning tokens are part of output; cached input is part of input and costs the cached price.
+-- The day's tokens at the prices of their hour: one row per day, provider, model, team, tenant and feature, with how the model is
+-- served (`vendor`, `self_hosted`; NULL where no bill names it) and list_cost, NULL where a kind of token that was used has no
+-- price. Reasoning is part of output. cache_saving_cost: what the cache saved, net of what writing to it cost.
+{% set kinds = ['input', 'cached_input', 'cache_write_5m', 'output', 'request'] -%}
+
 with tokens as (
+    select * from {{ ref('int_token_days') }} where {{ in_build_days('usage_date') }}
+),
+
+keys as (
+    select *, row_number() over () as key_number
+    from (select distinct usage_date, provider, model, service_tier, priced_region, priced_quantity_from, priced_at from tokens)
+),
+
+resolved as (
+    select keys.key_number, keys.usage_date, prices.price_kind, prices.unit_price, prices.currency_code
+    from keys
+    inner join {{ ref('int_prices__of_models') }} as prices
+        on keys.model = prices.usage_model and keys.provider is not distinct from prices.usage_provider
+        and keys.service_tier is not distinct from prices.service_tier
+        and (prices.region is null or prices.region = keys.priced_region)
+        and prices.quantity_from <= keys.priced_quantity_from
+        and {{ price_holds('prices', 'keys.priced_at') }}
+    left join {{ source('config', 'price_books') }} as books
+        on prices.book = lower(trim(books.book)) and {{ in_force('books', 'keys.usage_date') }}
+    qualify row_number() over (
+        partition by keys.key_number, prices.price_kind order by {{ price_order('prices', 'books', 'prices.closeness') }}
+    ) = 1
+),
+
+prices as (
     select
-        *,
-        row_number() over (order by source_name, provider, model, team, tenant, feature, usage_date) as token_row
-    from {{ ref('int_token_days') }}
-    where {{ in_build_days('usage_date') }}
+        resolved.key_number
+        {%- for kind in kinds %},
+        max(case when resolved.price_kind = '{{ kind }}' then {{ convert_unit_price('resolved.unit_price',
+            'case when resolved.currency_code = workspace.currency_code then 1 else rates.rate end') }} end) as {{ kind }}_price
+        {%- endfor %}
+    from resolved
+    cross join {{ source('config', 'workspace') }} as workspace
+    left join {{ source('config', 'exchange_rates') }} as rates
+        on resolved.currency_code = rates.from_currency and rates.to_currency = workspace.currency_code
+        and resolved.currency_code <> workspace.currency_code and {{ in_force('rates', 'resolved.usage_date') }}
+    group by resolved.key_number
+),
+
+counted as (
+    select
+        tokens.*,
+        coalesce(input_tokens, 0) - coalesce(cached_input_tokens, 0) as input_count,
+        coalesce(cached_input_tokens, 0) as cached_input_count,
+        coalesce(cache_write_tokens, 0) as cache_write_5m_count,
+        coalesce(output_tokens, 0) as output_count,
+        {% for kind in kinds %}prices.{{ kind }}_price,
+        {% endfor %}
+        {% for kind in kinds[:4] %}coalesce({{ kind }}_count > 0 and prices.{{ kind }}_price is null, false){{ ' or ' if not loop.last }}
+        {%- endfor %} as lacks_price
+    from tokens
+    inner join keys
+        on tokens.usage_date = keys.usage_date and tokens.model is not distinct from keys.model
+        and tokens.provider is not distinct from keys.provider and tokens.service_tier is not distinct from keys.service_tier
+        and tokens.priced_region is not distinct from keys.priced_region
+        and tokens.priced_quantity_from = keys.priced_quantity_from and tokens.priced_at = keys.priced_at
+    left join prices on keys.key_number = prices.key_number
+),
+
+together as (
+    select
+        usage_date, source_name, provider, model, team, cost_centre, tenant, feature,
+        sum(request_count)::bigint as request_count,
+        {% for column in ['input', 'cached_input', 'cache_write', 'output', 'reasoning'] %}
+        sum({{ column }}_tokens)::bigint as {{ column }}_tokens,
+        {%- endfor %}
+        sum(token_count)::bigint as token_count,
+        bool_or(lacks_price) as lacks_price,
+        sum(request_count * coalesce(request_price, 0)
+            {%- for kind in kinds[:4] %} + {{ kind }}_count * coalesce({{ kind }}_price, 0){% endfor %}) as exact_cost,
+        bool_or(cached_input_count + cache_write_5m_count > 0 and (lacks_price or input_price is null)) as lacks_saving,
+        sum((cached_input_count + cache_write_5m_count) * coalesce(input_price, 0)
+            - cached_input_count * coalesce(cached_input_price, 0)
+            - cache_write_5m_count * coalesce(cache_write_5m_price, 0)) as exact_saving
+    from counted
+    group by all
 ),
 
 pools as (
@@ -17,66 +90,24 @@ pools as (
 
 kinds_of_model as (
     select distinct usage_date, model, pool_kind from pools
-),
-
-served as (
-    select
-        tokens.*,
-        case
-            when tokens.provider is not null then named.pool_kind
-            else coalesce(own.pool_kind, vendor.pool_kind)
-        end as pool_kind
-    from tokens
-    left join pools as named
-        on tokens.usage_date = named.usage_date and tokens.model = named.model and lower(tokens.provider) = named.billed_by
-        and named.pool_kind = 'vendor'
-    left join kinds_of_model as own
-        on tokens.usage_date = own.usage_date and tokens.model = own.model and own.pool_kind = 'self_hosted'
-    left join kinds_of_model as vendor
-        on tokens.usage_date = vendor.usage_date and tokens.model = vendor.model and vendor.pool_kind = 'vendor'
-),
-
-kinds as (
-    select token_row, usage_date, provider, model, 'input' as token_kind,
-        coalesce(input_tokens, 0) - coalesce(cached_input_tokens, 0) as tokens from served
-    union all
-    select token_row, usage_date, provider, model, 'cached_input', coalesce(cached_input_tokens, 0) from served
-    union all
-    select token_row, usage_date, provider, model, 'output', coalesce(output_tokens, 0) from served
-),
-
-prices as (
-    select
-        book.*,
-        case when book.currency = workspace.currency_code then 1 else rates.rate end as exchange_rate,
-        coalesce(rates.valid_from, date '0001-01-01') as rate_from,
-        coalesce(rates.valid_to, date '9999-12-31') as rate_to
-    from {{ source('config', 'prices') }} as book
-    cross join {{ source('config', 'workspace') }} as workspace
-    left join {{ source('config', 'exchange_rates') }} as rates
-        on book.currency = rates.from_currency and rates.to_currency = workspace.currency_code
-        and book.currency <> workspace.currency_code
-),
-
-priced as (
-    select
-        kinds.token_row,
-        sum(kinds.tokens::decimal(19, 0) * {{ convert_money('prices.price_per_million', 'prices.exchange_rate') }}
-            ::decimal(19, 9)) as millions_cost,
-        bool_or(kinds.tokens > 0 and (prices.price_per_million is null or prices.exchange_rate is null)) as lacks_price
-    from kinds
-    left join prices
-        on kinds.model = prices.model and kinds.token_kind = prices.token_kind
-        and coalesce(lower(kinds.provider), '') = coalesce(lower(prices.provider), '')
-        and {{ in_force('prices', 'kinds.usage_date') }}
-        and prices.rate_from <= kinds.usage_date and kinds.usage_date < prices.rate_to
-    group by kinds.token_row
 )
 
 select
-    served.*,
-    case when not priced.lacks_price then (priced.millions_cost::decimal(31, 9) * 0.000001::decimal(7, 6))::decimal(38, 12) end as list_cost,
+    together.* exclude (lacks_price, exact_cost, lacks_saving, exact_saving),
+    row_number() over (
+        order by together.source_name, together.provider, together.model, together.team, together.tenant, together.feature,
+            together.usage_date
+    ) as token_row,
+    case when together.provider is not null then named.pool_kind else coalesce(own.pool_kind, vendor.pool_kind) end as pool_kind,
+    case when not together.lacks_price then {{ from_units(cost_units('together.exact_cost')) }} end as list_cost,
     -- whole numbers that are in proportion to list cost, for splitting
-    case when not priced.lacks_price then (priced.millions_cost * 1000000)::hugeint end as list_weight
-from served
-inner join priced on served.token_row = priced.token_row
+    case when not together.lacks_price then {{ cost_units('together.exact_cost') }} end as list_weight,
+    case when not together.lacks_saving then {{ from_units(cost_units('together.exact_saving')) }} end as cache_saving_cost
+from together
+left join pools as named
+    on together.usage_date = named.usage_date and together.model = named.model and lower(together.provider) = named.billed_by
+    and named.pool_kind = 'vendor'
+left join kinds_of_model as own
+    on together.usage_date = own.usage_date and together.model = own.model and own.pool_kind = 'self_hosted'
+left join kinds_of_model as vendor
+    on together.usage_date = vendor.usage_date and together.model = vendor.model and vendor.pool_kind = 'vendor'

@@ -1,0 +1,13 @@
+{# The largest of a list's numbers that is not above a value; 0 where none is, or the list is NULL. #}
+{% macro largest_not_above(numbers, value) %}{{ return(adapter.dispatch('largest_not_above')(numbers, value)) }}{% endmacro %}
+{% macro default__largest_not_above(numbers, value) -%}
+    case when {{ numbers }} is null then 0
+        else coalesce(list_max(list_filter({{ numbers }}, lambda number: number <= {{ value }})), 0) end
+{%- endmacro %}
+
+{# Microseconds since midnight, and a moment so many microseconds after a day began. #}
+{% macro microseconds_of_day(moment) %}{{ return(adapter.dispatch('microseconds_of_day')(moment)) }}{% endmacro %}
+{% macro default__microseconds_of_day(moment) -%} epoch_us({{ moment }}) - epoch_us(date_trunc('day', {{ moment }})) {%- endmacro %}
+
+{% macro moment_of_day(day, microseconds) %}{{ return(adapter.dispatch('moment_of_day')(day, microseconds)) }}{% endmacro %}
+{% macro default__moment_of_day(day, microseconds) -%} ({{ day }}::timestamp + to_microseconds({{ microseconds }})) {%- endmacro %}
