@@ -77,7 +77,13 @@ LINE_FIELDS = (
 HOLDING_FIELDS = ("source_name", "namespace", "account", "user_name", "pool", "cluster", "name")
 _FIELDS = {"owners": {*LINE_FIELDS, *HOLDING_FIELDS}, "virtual_tags": set(LINE_FIELDS)}
 #: What no two rules may say for the same day.
-_ONE_IN_FORCE = {"teams": "team", "exchange_rates": "from_currency || ' to ' || to_currency", "policies": "policy", "required_tags": "tag"}
+_ONE_IN_FORCE = {
+    "teams": "team",
+    "exchange_rates": "from_currency || ' to ' || to_currency",
+    "policies": "policy",
+    "required_tags": "tag",
+    "price_books": "book",
+}
 
 
 def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date | None = None, tell: Callable[[str], None] = print) -> str:

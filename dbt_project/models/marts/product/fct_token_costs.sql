@@ -7,7 +7,9 @@ with allocated as (
         usage_date,
         token_row,
         pool_kind,
-        sum(allocated_cost) as allocated_cost
+        sum(allocated_cost) as allocated_cost,
+        -- nodes whose own bill is not in yet were priced: their source sends capacity, not bills
+        bool_or(source_name in (select priced.source_name from {{ ref('int_node_hours__priced') }} as priced)) as is_estimated
     from {{ ref('int_model_days__allocated') }}
     where {{ in_build_days('usage_date') }}
     group by all
@@ -17,6 +19,7 @@ costed as (
     select
         tokens.*,
         allocated.pool_kind as paid_as,
+        allocated.is_estimated,
         case
             when allocated.pool_kind = 'vendor' then allocated.allocated_cost
             when allocated.pool_kind is null and tokens.provider is not null then tokens.list_cost
@@ -54,7 +57,8 @@ select
             then coalesce(costed.vendor_cost, costed.serving_cost)::double * 1000000 / costed.token_count
     end as cost_per_million_tokens,
     case
-        when costed.paid_as is not null then 'billed'
+        when costed.paid_as is not null and not costed.is_estimated then 'billed'
+        when costed.paid_as is not null then 'estimated'
         when costed.list_cost is not null then 'estimated'
         else 'unpriced'
     end as basis,
