@@ -80,7 +80,9 @@ def test_both_layouts_load_to_the_last_digit(nise, workspace, ask, layout):
     assert ask(ws, "select service_name, count(*), sum(billed_cost) from raw.billing_lines group by 1 order by 1") == [
         (service, *expected[service]) for service in sorted(expected)
     ]
-    assert ask(ws, "select sum(effective_cost) = sum(billed_cost), sum(pricing_quantity) is not null from raw.billing_lines") == [(True, True)]
+    assert ask(ws, "select sum(effective_cost) = sum(billed_cost), sum(pricing_quantity) is not null from raw.billing_lines") == [
+        (True, True)
+    ]
     tagged = sum(row["Tags"] not in ("", '""') for row in written)
     assert ask(ws, "select count(tags), count(resource_id), min(charge_period_start)::date::varchar from raw.billing_lines") == [
         (tagged, len(written), min(row["Date"] for row in written))
