@@ -175,6 +175,15 @@ def test_a_billing_period_that_is_no_month(workspace, ask):
     ]
 
 
+@pytest.mark.parametrize("named", ["202308", "2023-08", "2023-08-01", "8/1/2023"])
+def test_a_billing_period_that_is_only_named(workspace, ask, named):
+    ws, _ = load(workspace, f"Date,BillingPeriod,Cost\n2023-09-01,{named},1\n2023-09-01,August,1\n")
+    assert ask(ws, "select billing_period_start, billing_period_end from raw.billing_lines order by file_row") == [
+        (datetime(2023, 8, 1), datetime(2023, 9, 1)),
+        (datetime(2023, 9, 1), datetime(2023, 10, 1)),
+    ]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -234,6 +243,17 @@ def test_kinds_of_charge(workspace, ask):
         ("Adjustment", None, Decimal(1)),
         ("Adjustment", None, Decimal(1)),
         ("Usage", None, Decimal(1)),
+    ]
+
+
+def test_a_cost_beside_a_reservation_that_does_not_cover_it_stays_billed(workspace, ask):
+    content = (
+        'UsageDateTime,PreTaxCost,AdditionalInfo\n2023-09-02,0,"{""ReservationId"": ""r""}"\n2023-09-02,0.5,"{""ReservationId"": ""r""}"\n'
+    )
+    ws, _ = load(workspace, content)
+    assert ask(ws, "select billed_cost, commitment_discount_status from raw.billing_lines order by file_row") == [
+        (Decimal(0), "Used"),
+        (Decimal("0.5"), None),
     ]
 
 

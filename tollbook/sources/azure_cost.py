@@ -1,8 +1,8 @@
 """Azure Cost Management exports (cost and usage details), actual and amortized, as canonical ``billing_lines``.
 
 Columns: Enterprise Agreement, Microsoft Customer and Partner Agreement (camel case), pay-as-you-go, German headers; what each one
-is called is in ``azure_columns.yml``, regions and services are in ``azure_names.yml``. Not a commitment means: neither reservation
-nor savings plan.
+is called is in ``azure_columns.yml``, regions and services are in ``azure_names.yml``. A commitment is a reservation or
+a savings plan.
 
 Two exports of one bill. The *actual* one has commitment purchases and a zero for the usage they cover; the *amortized* one has no
 purchases, but their daily share on the usage, and what was not used (UnusedReservation, UnusedSavingsPlan). Deliver either

@@ -73,12 +73,12 @@ def number(value: str, decimal: str) -> str:
 
 
 #: "100 Hours" is a block of 100; "1M" of a million; "10000s" and "1/10 Days" say no block
-_BLOCK = r"^\s*([0-9]+)\s*([KMB]?)(?:\s|/|$)"
+_BLOCK = r"^\s*([0-9]{1,15})\s*([KMB]?)(?:\s|/|$)"
 
 
 def block_size(unit_of_measure: str) -> str:
-    """SQL of how many units one priced block of the text unit of measure has (bigint); 1 where it names none."""
-    count = f"try_cast(regexp_extract({unit_of_measure}, '{_BLOCK}', 1) as bigint)"
+    """SQL of how many units one priced block of the text unit of measure has; 1 where it names none."""
+    count = f"try_cast(regexp_extract({unit_of_measure}, '{_BLOCK}', 1) as hugeint)"
     suffix = f"regexp_extract({unit_of_measure}, '{_BLOCK}', 2)"
     return f"coalesce({count} * case {suffix} when 'K' then 1000 when 'M' then 1000000 when 'B' then 1000000000 else 1 end, 1)"
 
@@ -133,10 +133,10 @@ def product(quantity: str, price: str) -> str:
 
 
 def period_start(start: str, period: str, day: str, order: str) -> str:
-    """SQL of the billing period's first day: as delivered, else the month named (202309), else the month of the charge."""
-    named = f"case when regexp_matches({period}, '^[0-9]{{6}}$') then {period} || '01' else {period} end"
-    month = f"date_trunc('month', try_cast(coalesce({day_of(named, order)}, {day}) as date))"
-    return f"coalesce({start}, {month}::date::varchar, {day})"
+    """SQL of the billing period's first day: as delivered, else the month named (202309, 2023-09), else the month of the charge."""
+    named = f"case when regexp_matches({period}, '^[0-9]{{4}}-?[0-9]{{2}}$') then replace({period}, '-', '') || '01' else {period} end"
+    months = [f"date_trunc('month', try_cast({moment} as date))" for moment in (day_of(named, order), day)]
+    return f"coalesce({start}, coalesce({', '.join(months)})::date::varchar, {day})"
 
 
 def period_end(start: str, end: str) -> str:
