@@ -8,7 +8,6 @@ from pathlib import Path
 
 import duckdb
 
-from tollbook.errors import DeliveryError
 from tollbook.sources import azure_values as values
 from tollbook.sources import files
 from tollbook.sources.typing import quoted, text
@@ -61,15 +60,11 @@ def open_export(db: duckdb.DuckDBPyConnection, file: Path) -> Columns:
     Raises:
         DeliveryError: unreadable file.
     """
-    is_text = files.kind(file) in (".csv", ".txt")
-    with_semicolons = is_text and file.stat().st_size > 0 and files.guess_delimiter(files.header(file)) == ";"
-    opened = files.open_delivery(db, file, all_text=not with_semicolons, sniff=with_semicolons)
+    opened = files.open_delivery(db, file, all_text=True, any_delimiter=True)
     types = opened.columns
     if opened.is_text and not db.execute("select exists (from delivery)").fetchone()[0]:
         types = _without_last_columns(db, file, types)
     found, localized = _meanings(list(types))
-    if with_semicolons:
-        _refuse_floats(file, types, found)
     return Columns(file, types, found, localized)
 
 
@@ -111,12 +106,3 @@ def _without_last_columns(db: duckdb.DuckDBPyConnection, file: Path, types: dict
     first = db.execute("select coalesce(min(rowid), 0) from delivery_text").fetchone()[0]
     db.execute(f"create temp view delivery as select *, rowid - {first - 1} as file_row from delivery_text")
     return dict.fromkeys(kept, "VARCHAR")
-
-
-def _refuse_floats(file: Path, types: dict[str, str], found: dict[str, str]) -> None:
-    # digits past the 17th would be lost without a word
-    if types.get(found.get("cost", ""), "").upper() in ("DOUBLE", "FLOAT"):
-        raise DeliveryError(
-            f"{file.name}: semicolons between columns but points in the cost {found['cost']}. Deliver it with commas between the columns,"
-            " or with decimal commas."
-        )

@@ -39,8 +39,12 @@ def kind(file: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def open_delivery(db: duckdb.DuckDBPyConnection, file: Path, *, all_text: bool = False, sniff: bool = False) -> Opened:
+def open_delivery(
+    db: duckdb.DuckDBPyConnection, file: Path, *, all_text: bool = False, sniff: bool = False, any_delimiter: bool = False
+) -> Opened:
     """Make ``delivery`` and ``unread`` for ``file``; CSV columns stay text, or get the types DuckDB finds (``sniff``).
+
+    ``any_delimiter``: the delimiter is the one that cuts the header into most fields, as it always is with ``sniff``.
 
     Raises:
         DeliveryError: the file is empty, cut off, of an unknown kind, or has no header that makes sense.
@@ -55,7 +59,7 @@ def open_delivery(db: duckdb.DuckDBPyConnection, file: Path, *, all_text: bool =
         if kind(file) in _JSON:
             return _json(db, file)
         if kind(file) in _TEXT:
-            return _csv(db, file, sniff=sniff and not all_text)
+            return _csv(db, file, sniff and not all_text, any_delimiter)
     except (duckdb.Error, OSError, EOFError, zstandard.ZstdError) as error:
         raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {_first_line(error)}") from error
     raise DeliveryError(f"{file.name}: unknown kind of file; known are {', '.join(SUFFIXES)}, also with .gz or .zst")
@@ -91,9 +95,9 @@ def _json(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
     return Opened(_columns(db), is_text=False)
 
 
-def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool) -> Opened:
+def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool, any_delimiter: bool) -> Opened:
     delimiter = _TEXT[kind(file)]
-    if sniff:
+    if sniff or any_delimiter:
         delimiter = guess_delimiter(header(file))
     types = "sample_size = -1" if sniff else "all_varchar = true"
     db.execute("drop table if exists reject_errors; drop table if exists reject_scans")
