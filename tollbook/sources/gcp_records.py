@@ -53,6 +53,9 @@ class Records:
 
         A list flattened to one entry (``credits.name``, ``credits.amount``) counts where the list itself is not there.
         """
+        place = self._place(*path)
+        if place and place[1].id == "list" and place[1].child.id == "struct":
+            return _list_of_structs(*place, shape)
         document = self.document(*path)
         if document:
             structure = "[{" + ", ".join(f'"{name}": "VARCHAR"' for name in shape) + "}]"
@@ -68,17 +71,20 @@ class Records:
 
     def document(self, *path: str) -> str | None:
         """The SQL of a nested value as JSON, its numbers as text; NULL where the delivered text is neither JSON nor Python."""
+        place = self._place(*path)
+        if place:
+            return _document(*place)
+        parent = self.column(path[0])
+        document = parent and len(path) > 1 and _document(quoted(parent), self.types[parent])
+        return f"({document} -> {_json_path(path[1:])})" if document else None
+
+    def _place(self, *path: str):
+        """The SQL and type of a nested value that has a column, or a field of a struct column, of its own; else None."""
         whole = self.column(*path)
         if whole is not None:
-            return _document(quoted(whole), self.types[whole])
+            return quoted(whole), self.types[whole]
         parent = self.column(path[0])
-        if parent is None or len(path) == 1:
-            return None
-        inner = _struct_field(parent, self.types[parent], path[1:])
-        if inner:
-            return _document(*inner)
-        document = _document(quoted(parent), self.types[parent])
-        return document and f"({document} -> {_json_path(path[1:])})"
+        return _struct_field(parent, self.types[parent], path[1:]) if parent and len(path) > 1 else None
 
 
 def open_records(db: duckdb.DuckDBPyConnection, file: Path) -> Records:
@@ -167,6 +173,12 @@ def _struct_field(column: str, kind, path: tuple[str, ...]):
             return None
         sql, kind = f"{sql}.{quoted(found[0])}", found[1]
     return sql, kind
+
+
+def _list_of_structs(sql: str, kind, shape: tuple[str, ...]) -> str:
+    names = {plain(name): name for name, _ in kind.child.children}
+    fields = (f"{text(name)}: {f'entry.{quoted(names[plain(name)])}' if plain(name) in names else 'null'}::varchar" for name in shape)
+    return f"coalesce(list_transform({sql}, lambda entry: {{{', '.join(fields)}}}), [])"
 
 
 def _document(sql: str, kind) -> str | None:
