@@ -135,7 +135,7 @@ def _read_objects(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     objects = f"read_json_objects({path}, {_layout(file)}, maximum_object_size = 67108864)"
     db.execute(
         "create or replace temp table delivery_json as select"
-        f" regexp_replace(json::varchar, {text(_NUMBER)}, '\\1\"\\2\"', 'g')::json as record,"
+        f" regexp_replace(json::varchar, {text(_NUMBER)}, '\\1\"\\2\"', 'g') as record,"
         f" row_number() over () as file_row from {objects}"
     )
 
