@@ -59,9 +59,13 @@ class Records:
         document = self.document(*path)
         if document:
             structure = "[{" + ", ".join(f'"{name}": "VARCHAR"' for name in shape) + "}]"
-            # one entry may stand without its list
-            whole = f"case when json_type({document}) = 'OBJECT' then json_array({document}) else {document} end"
-            return f"coalesce(from_json({whole}, {text(structure)}), [])"
+            # one entry may stand without its list, and labels may be an object of keys and values
+            one = f"from_json(json_array({document}), {text(structure)})"
+            if shape == ("key", "value"):
+                pairs = f"map_entries(try_cast({document} as map(varchar, varchar)))"
+                one = f"case when json_exists({document}, '$.key') then {one} else {pairs} end"
+            many = f"from_json({document}, {text(structure)})"
+            return f"coalesce(case when json_type({document}) = 'OBJECT' then {one} else {many} end, [])"
         single = {name: self.column(*path, name) for name in shape}
         if not any(single.values()):
             return None
