@@ -119,6 +119,11 @@ def test_the_nearest_label_has_the_key(read):
     assert json.loads(row["tags"]) == {"team": "near", "project:team": "far", "env": "prod", "compute.googleapis.com/cores": "8"}
 
 
+def test_labels_may_be_one_object(read):
+    [row] = read("a.json", json.dumps([record(labels={"team": "near", "job": "7"}, project={"id": "p1"}, system_labels=None)]))
+    assert json.loads(row["tags"]) == {"team": "near", "job": "7"}
+
+
 def test_the_billing_period_is_the_invoice_month(read):
     # 06:59 UTC on 1 September is still August in Pacific time
     late = record(usage_start_time="2024-09-01 06:59:00 UTC", invoice=None)

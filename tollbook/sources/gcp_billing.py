@@ -116,12 +116,16 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         "region": f"nullif({_or_null(records.field('location', 'region'))}, '')",
         "model": f"coalesce({_or_null(records.field('consumption_model', 'description'))}, '')",
         "is_adjusted": _any(records, "adjustment_info", "id", "description", "mode", "type"),
-        "tags": _tags(records),
         "other_columns": _others(records),
         "cast_fault": _fault(records),
-    }
+    } | _labels(records)
     for name in ("service_name", "charge_description", "resource_name", "region_name", "commitment_discount_id", "pricing_to_billing_rate"):
         made.setdefault(name, "null::varchar")
+    # few services, many lines: each name is looked at once
+    db.execute(
+        "create or replace temp table gcp_services as"
+        f" select name, {service_category('name')} as category from (select distinct {made['service_name']} as name from delivery)"
+    )
     inner = "select " + ", ".join(f"{sql} as {quoted(name)}" for name, sql in made.items()) + ", file_row from delivery"
     parts = _lines(currency, has_list_cost="list_cost" in made)
     kept = [quoted(name) for name in fields if name in made and name not in parts]
@@ -131,7 +135,8 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         f" len(list_filter(credit_list, lambda credit: {_says('credit', 'commit')})) > 0 as has_committed_credit,"
         f" len(list_filter(credit_list, lambda credit: {_says('credit', 'offset')})) > 0 as has_offset,"
         " regexp_matches(charge_description, '(?i)\\bcommitment\\b') and cost_kind = 'regular' as is_fee,"
-        f" coalesce(try_strptime(invoice_month, '%Y%m'), {_pacific_month()}) as invoice_start from ({inner}))"
+        f" coalesce(try_strptime(invoice_month, '%Y%m'), {_pacific_month()}) as invoice_start from ({_with_tags(inner)})) as records"
+        " left join gcp_services on records.service_name = gcp_services.name"
     )
 
 
@@ -164,7 +169,7 @@ def _lines(currency: str, has_list_cost: bool) -> dict[str, str]:
         "provider_name": "'Google Cloud'",
         "publisher_name": "coalesce(nullif(seller, ''), 'Google Cloud')",
         "invoice_issuer_name": "'Google Cloud'",
-        "service_category": service_category("service_name"),
+        "service_category": "coalesce(gcp_services.category, 'Other')",
         "resource_id": "coalesce(global_name, nullif(resource_name, ''))",
         "resource_type": "nullif(regexp_extract(global_name, '/([^/]+)/[^/]+$', 1), '')",
         "region_id": "coalesce(region, nullif(region_name, ''))",
@@ -183,33 +188,33 @@ def _lines(currency: str, has_list_cost: bool) -> dict[str, str]:
     return parts
 
 
-def _tags(records: Records) -> str:
-    """The SQL of one JSON object of all labels; see the module's docstring for which has a key."""
+def _labels(records: Records) -> dict[str, str]:
+    """The SQL of the lists that tags are made of."""
     project_path, label_path = ("project", "labels"), ("labels",)
     if records.column("project", "labels") is None and records.column("labels_1") is not None:
         project_path, label_path = ("labels",), ("labels_1",)
-    none = "[]::struct(key varchar, value varchar)[]"
-    labels, tags, project_labels, system = (
-        records.entries(*path, shape=_LABEL) or none for path in (label_path, ("tags",), project_path, ("system_labels",))
+    paths = {"own_labels": label_path, "own_tags": ("tags",), "project_labels": project_path, "system_labels": ("system_labels",)}
+    return {name: records.entries(*path, shape=_LABEL) or "[]::struct(key varchar, value varchar)[]" for name, path in paths.items()}
+
+
+def _with_tags(rows: str) -> str:
+    """``rows`` with one JSON object of all labels as ``tags``; see the module's docstring for which of them has a key."""
+    # in steps, so that no list is made anew for each of its entries
+    near = f"select *, list_concat(own_labels, own_tags) as near from ({rows})"
+    keyed = f"select *, list_transform(near, lambda entry: entry.key) as near_keys from ({near})"
+    renamed = (
+        "case when len(near_keys) = 0 then project_labels else list_transform(project_labels, lambda entry: {'key':"
+        " case when list_contains(near_keys, entry.key) then 'project:' || entry.key else entry.key end, 'value': entry.value}) end"
     )
-    levels = f"{{'labels': {labels}, 'tags': {tags}, 'project': {project_labels}, 'system': {system}}}"
-    near = "list_concat(levels.labels, levels.tags)"
-    keys = "list_transform({}, lambda entry: entry.key)"
-    hidden = f"list_contains({keys.format(near)}, entry.key)"
-    everything = (
-        f"list_concat({near}, list_transform(levels.project, lambda entry:"
-        f" {{'key': case when {hidden} then 'project:' || entry.key else entry.key end, 'value': entry.value}}), levels.system)"
+    together = f"select *, list_concat(near, {renamed}, system_labels) as entries from ({keyed})"
+    numbered = f"select *, list_transform(entries, lambda entry: entry.key) as entry_keys from ({together})"
+    # a JSON object has each key once: the first counts
+    once = (
+        "case when len(list_distinct(entry_keys)) = len(entries) then entries else list_filter(entries, lambda entry, place:"
+        " entry.key is not null and list_position(entry_keys, entry.key) = place) end"
     )
-    # the first of a key counts; a JSON object has each key once
-    first = (
-        "list_filter(entries, lambda entry, place: entry.key is not null"
-        " and list_position(list_transform(entries, lambda other: other.key), entry.key) = place)"
-    )
-    pairs = f"list_transform({first}, lambda entry: to_json(entry.key)::varchar || ':' || to_json(coalesce(entry.value, ''))::varchar)"
-    return (
-        f"(select case when len(entries) > 0 then '{{' || array_to_string({pairs}, ',') || '}}' end"
-        f" from (select {everything} as entries from (select {levels} as levels)))"
-    )
+    pairs = f"list_transform({once}, lambda entry: to_json(entry.key)::varchar || ':' || to_json(coalesce(entry.value, ''))::varchar)"
+    return f"select *, case when len(entries) > 0 then '{{' || array_to_string({pairs}, ',') || '}}' end as tags from ({numbered})"
 
 
 def _others(records: Records) -> str:

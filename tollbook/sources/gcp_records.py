@@ -53,12 +53,19 @@ class Records:
 
         A list flattened to one entry (``credits.name``, ``credits.amount``) counts where the list itself is not there.
         """
+        place = self._place(*path)
+        if place and place[1].id == "list" and place[1].child.id == "struct":
+            return _list_of_structs(*place, shape)
         document = self.document(*path)
         if document:
             structure = "[{" + ", ".join(f'"{name}": "VARCHAR"' for name in shape) + "}]"
-            # one entry may stand without its list
-            whole = f"case when json_type({document}) = 'OBJECT' then json_array({document}) else {document} end"
-            return f"coalesce(from_json({whole}, {text(structure)}), [])"
+            # one entry may stand without its list, and labels may be an object of keys and values
+            one = f"from_json(json_array({document}), {text(structure)})"
+            if shape == ("key", "value"):
+                pairs = f"map_entries(try_cast({document} as map(varchar, varchar)))"
+                one = f"case when json_exists({document}, '$.key') then {one} else {pairs} end"
+            many = f"from_json({document}, {text(structure)})"
+            return f"coalesce(case when json_type({document}) = 'OBJECT' then {one} else {many} end, [])"
         single = {name: self.column(*path, name) for name in shape}
         if not any(single.values()):
             return None
@@ -68,17 +75,20 @@ class Records:
 
     def document(self, *path: str) -> str | None:
         """The SQL of a nested value as JSON, its numbers as text; NULL where the delivered text is neither JSON nor Python."""
+        place = self._place(*path)
+        if place:
+            return _document(*place)
+        parent = self.column(path[0])
+        document = parent and len(path) > 1 and _document(quoted(parent), self.types[parent])
+        return f"({document} -> {_json_path(path[1:])})" if document else None
+
+    def _place(self, *path: str):
+        """The SQL and type of a nested value that has a column, or a field of a struct column, of its own; else None."""
         whole = self.column(*path)
         if whole is not None:
-            return _document(quoted(whole), self.types[whole])
+            return quoted(whole), self.types[whole]
         parent = self.column(path[0])
-        if parent is None or len(path) == 1:
-            return None
-        inner = _struct_field(parent, self.types[parent], path[1:])
-        if inner:
-            return _document(*inner)
-        document = _document(quoted(parent), self.types[parent])
-        return document and f"({document} -> {_json_path(path[1:])})"
+        return _struct_field(parent, self.types[parent], path[1:]) if parent and len(path) > 1 else None
 
 
 def open_records(db: duckdb.DuckDBPyConnection, file: Path) -> Records:
@@ -129,7 +139,7 @@ def _read_objects(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     objects = f"read_json_objects({path}, {_layout(file)}, maximum_object_size = 67108864)"
     db.execute(
         "create or replace temp table delivery_json as select"
-        f" regexp_replace(json::varchar, {text(_NUMBER)}, '\\1\"\\2\"', 'g')::json as record,"
+        f" regexp_replace(json::varchar, {text(_NUMBER)}, '\\1\"\\2\"', 'g') as record,"
         f" row_number() over () as file_row from {objects}"
     )
 
@@ -167,6 +177,12 @@ def _struct_field(column: str, kind, path: tuple[str, ...]):
             return None
         sql, kind = f"{sql}.{quoted(found[0])}", found[1]
     return sql, kind
+
+
+def _list_of_structs(sql: str, kind, shape: tuple[str, ...]) -> str:
+    names = {plain(name): name for name, _ in kind.child.children}
+    fields = (f"{text(name)}: {f'entry.{quoted(names[plain(name)])}' if plain(name) in names else 'null'}::varchar" for name in shape)
+    return f"coalesce(list_transform({sql}, lambda entry: {{{', '.join(fields)}}}), [])"
 
 
 def _document(sql: str, kind) -> str | None:
