@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-EXPECTED = {"load_billing", "load_telemetry", "build_warehouse"}
+EXPECTED = {"pull_vendors", "load_billing", "load_telemetry", "build_warehouse"}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,8 @@ def test_loads_start_the_build(bag):
 def test_writers_share_the_one_slot_and_loads_are_retried(bag):
     from airflow.models.pool import Pool
 
-    writers = [task for dag in bag.dags.values() for task in dag.tasks if task.task_id != "list_sources"]
+    # listing and pulling write nothing to the warehouse
+    writers = [task for dag in bag.dags.values() for task in dag.tasks if task.task_id not in ("list_sources", "pull")]
     assert {task.pool for task in writers} == {"warehouse_writer"}
     assert Pool.get_pool("warehouse_writer").slots == 1
     for dag_id in ("load_billing", "load_telemetry"):
@@ -67,6 +68,12 @@ def test_writers_share_the_one_slot_and_loads_are_retried(bag):
     assert bag.dags["build_warehouse"].get_task("check").retries == 0
     assert all(dag.max_active_runs == 1 and not dag.catchup for dag in bag.dags.values())
     assert all("fails" in dag.doc_md for dag in bag.dags.values())
+
+
+def test_pulls_take_no_writer_s_slot_are_retried_and_wait_for_no_load(bag):
+    pull = bag.dags["pull_vendors"].get_task("pull")
+    assert (pull.pool, pull.retries, pull.outlets) == ("default_pool", 4, [])
+    assert pull.upstream_task_ids == {"list_sources"}
 
 
 def published(workspace):

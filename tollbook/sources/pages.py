@@ -87,8 +87,8 @@ def _read_json(db: duckdb.DuckDBPyConnection, file: Path) -> None:
         db.execute(
             "create or replace temp table vendor_records as"
             f" select row_number() over () as record_no, regexp_replace(json::varchar, {_NUMBER})::json as record, false as is_row"
-            " from read_json_objects(?, format = 'auto', maximum_object_size = ?)",
-            # a bracket would be taken for a pattern
+            " from read_json_objects(?, format = 'unstructured', maximum_object_size = ?)",
+            # the engine would take these signs for a pattern
             ["".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(file)), largest],
         )
     except (duckdb.Error, OSError) as error:
@@ -108,16 +108,16 @@ def _read_rows(db: duckdb.DuckDBPyConnection, file: Path) -> None:
 # One row per bucket, its list of results NULL where it is none
 _BUCKETS = """
 create or replace temp table vendor_buckets as
-with items as (
-    select
-        record_no,
-        is_row,
-        unnest(case
-            when json_type(record) = 'ARRAY' then record::json[]
-            when json_type(record, '$.data') = 'ARRAY' then (record->'$.data')::json[]
-            else [record]
-        end) as bucket
+with parts as (
+    select is_row, unnest(case when json_type(record) = 'ARRAY' then record::json[] else [record] end) as part
     from vendor_records
+),
+
+items as (
+    select
+        is_row,
+        unnest(case when json_type(part, '$.data') = 'ARRAY' then (part->'$.data')::json[] else [part] end) as bucket
+    from parts
 ),
 
 numbered as (
