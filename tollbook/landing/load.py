@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from tollbook.errors import DeliveryError, TollbookError
-from tollbook.landing import deliveries, touched
+from tollbook.landing import deliveries, intake, touched
 from tollbook.landing.deliveries import Delivery
 from tollbook.warehouse import schema
 from tollbook.workspace import Source, Workspace
