@@ -2,7 +2,7 @@
 
     .venv/bin/python scripts/validate_focus.py FILE.csv|FILE.parquet
 
-The validator lives in an environment of its own (Python 3.12; pins in validate_focus.txt): `.focus-validator/` in the repository,
+The validator lives in an environment of its own (Python 3.12; pins in environments/focus-validator.txt): `.focus-validator/` in the repository,
 or the executable that TOLLBOOK_FOCUS_VALIDATOR names. It runs offline, with the rules it carries (FOCUS 1.2) and every
 applicability criterion. Status 1 where a rule fails that tests/focus_validator_expected.yml does not explain.
 """

@@ -1,12 +1,9 @@
 """AWS bills made by koku-nise: what it wrote is what is loaded. Skipped where no nise is found."""
 
 import csv
-import os
-import shutil
 import subprocess
 from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -33,17 +30,6 @@ generators:
   - DataTransferGenerator: {product_sku: VEAJHRNAAAAE, resource_id: '7', amount: 10, rate: 0.09}
 accounts: {payer: 999999999999, user: [999999999999]}
 """
-
-
-@pytest.fixture(scope="module")
-def nise(request):
-    """The command of nise: of the interpreter TOLLBOOK_NISE_PYTHON, on the PATH, or in .nise (see `make nise`)."""
-    python = os.environ.get("TOLLBOOK_NISE_PYTHON")
-    places = [Path(python).parent / "nise"] if python else [shutil.which("nise"), request.config.rootpath / ".nise" / "bin" / "nise"]
-    found = next((str(place) for place in places if place and Path(place).is_file()), None)
-    if found is None:
-        pytest.skip("no nise: set TOLLBOOK_NISE_PYTHON, or make .nise with koku-nise")
-    return found
 
 
 @pytest.fixture(scope="module")

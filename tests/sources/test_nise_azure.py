@@ -1,12 +1,7 @@
-"""Azure reports made by Red Hat's generator koku-nise load to the last digit it wrote.
-
-``nise`` is found by the environment variable TOLLBOOK_NISE, else in `.nise` beside the code (`python -m venv .nise`,
-`.nise/bin/pip install koku-nise`): it has an environment of its own. Without it these tests are skipped.
-"""
+"""Azure reports made by Red Hat's generator koku-nise load to the last digit it wrote."""
 
 import csv
 import gzip
-import os
 import subprocess
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -35,16 +30,13 @@ accounts:
 
 
 @pytest.fixture
-def nise(repo, tmp_path):
+def report(nise, tmp_path):
     """Make Azure reports with these arguments; the files that have rows."""
-    program = Path(os.environ.get("TOLLBOOK_NISE", repo / ".nise" / "bin" / "nise"))
-    if not program.is_file():
-        pytest.skip(f"no nise in {program}; set TOLLBOOK_NISE to its path (pip install koku-nise into an environment of its own)")
 
     def make(*arguments: str) -> list[Path]:
         folder = tmp_path / "made"
         folder.mkdir()
-        command = [str(program), "report", "azure", "-s", "2024-02-01", "-e", "2024-02-11", "-w", *arguments]
+        command = [nise, "report", "azure", "-s", "2024-02-01", "-e", "2024-02-11", "-w", *arguments]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
         return [file for file in sorted(folder.glob("*.csv")) if rows_of(file)]
 
@@ -61,16 +53,16 @@ def to_20_decimals(value: str) -> Decimal:
 
 
 @pytest.mark.parametrize("layout", [[], ["--resource-group"]], ids=["subscription", "resource_group"])
-def test_both_layouts_load_to_the_last_digit(nise, workspace, ask, layout):
-    made = nise(*layout)
+def test_both_layouts_load_to_the_last_digit(report, workspace, ask, layout):
+    made = report(*layout)
     written = [row for file in made for row in rows_of(file)]
     assert len(written) > 0
     # one plain and, where the months are two, one compressed
     files = {f"landing/azure/{file.name}": file.read_bytes() for file in made[:1]}
     files |= {f"landing/azure/{file.name}.gz": gzip.compress(file.read_bytes()) for file in made[1:]}
     ws = workspace(SETTINGS, files)
-    (report,) = pipeline.load(ws, tell=lambda _: None)
-    assert (report.failures, report.rows, report.quarantined) == ([], len(written), 0)
+    (loaded,) = pipeline.load(ws, tell=lambda _: None)
+    assert (loaded.failures, loaded.rows, loaded.quarantined) == ([], len(written), 0)
 
     expected = {}
     for row in written:
@@ -89,13 +81,13 @@ def test_both_layouts_load_to_the_last_digit(nise, workspace, ask, layout):
     ]
 
 
-def test_a_machine_of_known_cost(nise, workspace, ask, tmp_path):
+def test_a_machine_of_known_cost(report, workspace, ask, tmp_path):
     (tmp_path / "machine.yml").write_text(ONE_MACHINE)
-    made = nise("--static-report-file", str(tmp_path / "machine.yml"))
+    made = report("--static-report-file", str(tmp_path / "machine.yml"))
     written = [row for file in made for row in rows_of(file)]
     ws = workspace(SETTINGS, {f"landing/azure/{file.name}": file.read_bytes() for file in made})
-    (report,) = pipeline.load(ws, tell=lambda _: None)
-    assert report.failures == []
+    (loaded,) = pipeline.load(ws, tell=lambda _: None)
+    assert loaded.failures == []
     # 24 h at 0.10 a day
     assert ask(
         ws,

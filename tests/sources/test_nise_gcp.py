@@ -3,10 +3,8 @@
 import ast
 import csv
 import json
-import os
 import subprocess
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 
 import pytest
 
@@ -30,14 +28,6 @@ report.gcp_create_report({
     },
 })
 """
-
-
-@pytest.fixture
-def nise(repo):
-    program = Path(os.environ.get("TOLLBOOK_NISE", repo / ".nise" / "bin" / "nise"))
-    if not program.is_file():
-        pytest.skip(f"no {program}: `uv venv .nise && uv pip install --python .nise koku-nise`, or set TOLLBOOK_NISE")
-    return program
 
 
 @pytest.fixture
