@@ -9,8 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from typer.testing import CliRunner
 
 from tollbook import pipeline
+from tollbook.cli import app
 from tollbook.errors import BusyError, ConfigError, DeliveryError
 from tollbook.landing.pull import pull_source, pulled_sources
 
@@ -448,3 +450,10 @@ def test_the_other_reports_are_asked_as_documented(workspace, vendor, monkeypatc
     assert claude[2]["x-api-key"] == "sk-ant-admin-made-up" and claude[2]["anthropic-version"] == "2023-06-01"
     assert (tokens[1]["group_by[]"], tokens[1]["limit"]) == (["model"], ["168"])
     assert json.loads((ws.root / "landing/claude/2026-09-01.jsonl").read_text()) == bucket
+
+
+def test_the_command_line_pulls_what_has_a_pull_section(pulled, vendor):
+    ws = pulled()
+    told = CliRunner().invoke(app, ["pull", "--from", "2026-09-01", "--until", "2026-09-03", "--workspace", str(ws.root)])
+    assert told.output == "openai: 2026-09-01 to 2026-09-03: 2 files written, 0 unchanged\n"
+    assert landed(ws) == ["2026-09-01.jsonl", "2026-09-02.jsonl"]

@@ -171,8 +171,9 @@ select *, row_number() over (order by bucket_no, place) as file_row from results
 def _refuse_contradictions(db: duckdb.DuckDBPyConnection, file: Path, dimensions: tuple[str, ...]) -> None:
     keys = ", ".join(field(*name.split(".")) for name in dimensions)
     told_twice = db.execute(
-        f"select starts, min(file_row), max(file_row) from vendor_results where is_first and not is_flat"
-        f" group by starts, ends, {keys} having count(distinct bucket_no) > 1 order by starts limit 1"
+        "with suspects as (select starts, ends from vendor_buckets where not is_flat group by all having count(*) > 1)"
+        " select starts, min(file_row), max(file_row) from vendor_results semi join suspects using (starts, ends)"
+        f" where is_first and not is_flat group by starts, ends, {keys} having count(distinct bucket_no) > 1 order by starts limit 1"
     ).fetchone()
     if told_twice:
         starts, first, last = told_twice
