@@ -12,4 +12,4 @@ def nise(request):
     program = Path(os.environ.get("TOLLBOOK_NISE", request.config.rootpath / ".nise" / "bin" / "nise"))
     if not program.is_file():
         pytest.skip(f"no nise in {program}: `make .nise/installed`, or set TOLLBOOK_NISE to its path")
-    return str(program)
+    return program

@@ -97,10 +97,9 @@ def _without_last_columns(db: duckdb.DuckDBPyConnection, file: Path, types: dict
         return types
     kept = list(types)[: int(found[0][2])]
     columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in kept)
-    path = "'" + re.sub(r"([*?\[])", r"[\1]", str(file)).replace("'", "''") + "'"
     db.execute("drop view temp.delivery; drop table temp.delivery_text; delete from unread")
     db.execute(
-        f"create temp table delivery_text as select * from read_csv({path}, header = false, skip = 1, auto_detect = false, delim = ',',"
+        f"create temp table delivery_text as select * from read_csv({files.path_text(file)}, header = false, skip = 1, auto_detect = false, delim = ',',"
         f" quote = '\"', escape = '\"', columns = {{{columns}}}, max_line_size = 16777216)"
     )
     first = db.execute("select coalesce(min(rowid), 0) from delivery_text").fetchone()[0]

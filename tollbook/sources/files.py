@@ -6,6 +6,7 @@ Unreadable records are kept apart in the temp table ``unread`` (file_row, column
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,18 @@ import fsspec
 import zstandard
 
 from tollbook.errors import DeliveryError
+from tollbook.sources.typing import quoted, text
 
 _COMPRESSED = (".gz", ".zst")
 _TEXT = {".csv": ",", ".tsv": "\t", ".txt": ",", ".log": ","}
 _JSON = (".json", ".jsonl", ".ndjson")
 SUFFIXES = (*_TEXT, *_JSON, ".parquet")
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+
+
+#: Arguments of regexp_replace that make each number behind a key of a JSON text a text, so that no digit passes through a float.
+#: An escaped quote stands inside a text: what follows it is left alone.
+NUMBERS_AS_TEXT = r"""'([^\\]"\s*:\s*)(-?[0-9][0-9.eE+-]*)', '\1"\2"', 'g'"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def open_delivery(
         if kind(file) == ".parquet":
             return _parquet(db, file)
         if kind(file) in _JSON:
-            return _json(db, file)
+            return _json_as_text(db, file) if all_text else _json(db, file)
         if kind(file) in _TEXT:
             return _csv(db, file, sniff and not all_text, any_delimiter)
     except (duckdb.Error, OSError, EOFError, zstandard.ZstdError) as error:
@@ -84,13 +91,48 @@ def _parquet(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
     # the file's own row number: exact, whatever order the rows are read in
     db.execute(
         "create temp view delivery as select * exclude (file_row_number), file_row_number + 1 as file_row"
-        f" from read_parquet({_text(file)}, file_row_number = true)"
+        f" from read_parquet({path_text(file)}, file_row_number = true)"
     )
     return Opened(_columns(db), is_text=False)
 
 
+def path_text(file: Path) -> str:
+    """The SQL text of a path in which the engine sees no pattern."""
+    return "'" + re.sub(r"([*?\[])", r"[\1]", str(file)).replace("'", "''") + "'"
+
+
+def _json_as_text(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
+    """Every field as text, objects and lists as JSON text: the engine's own reading would pass numbers through floats."""
+    objects = f"read_json_objects({path_text(file)}, {_layout(file)}, maximum_object_size = 67108864)"
+    db.execute("drop table if exists temp.delivery_json")
+    db.execute(
+        "create temp table delivery_json as"
+        f" select regexp_replace(json::varchar, {NUMBERS_AS_TEXT}) as record, row_number() over () as file_row from {objects}"
+    )
+    db.execute("insert into unread select file_row, '', null, 'is not a JSON object' from delivery_json where record is null")
+    keys = [row[0] for row in db.execute("select distinct unnest(json_keys(record)) from delivery_json order by 1").fetchall()]
+    if not keys:
+        raise DeliveryError(f"{file.name} has no JSON objects with fields. Deliver it again; what was loaded before stays.")
+    fields = ", ".join(f"record ->> {text('$.' + quoted(key))} as {quoted(key)}" for key in keys)
+    db.execute(f"create temp table delivery_text as select {fields}, file_row from delivery_json where record is not null")
+    db.execute("create temp view delivery as select * from delivery_text; drop table delivery_json")
+    return Opened(_columns(db), is_text=False)
+
+
+def _layout(file: Path) -> str:
+    """How the objects lie in the file; in a file of lines a broken one does not cost the others."""
+    first = header(file).strip()
+    if first.startswith("["):
+        return "format = 'array'"
+    try:
+        json.loads(first)
+    except ValueError:
+        return "format = 'unstructured'"
+    return "format = 'newline_delimited', ignore_errors = true"
+
+
 def _json(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
-    db.execute(f"create temp table delivery_text as select * from read_json_auto({_text(file)}, sample_size = -1)")
+    db.execute(f"create temp table delivery_text as select * from read_json_auto({path_text(file)}, sample_size = -1)")
     db.execute(f"create temp view delivery as select *, {_place(db)} as file_row from delivery_text")
     return Opened(_columns(db), is_text=False)
 
@@ -103,7 +145,7 @@ def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool, any_delimiter: 
     db.execute("drop table if exists reject_errors; drop table if exists reject_scans")
     # what is kept in order gets its record number from its place, which is cheaper than a window
     db.execute(
-        f"create temp table delivery_text as select * from read_csv({_text(file)}, header = true, delim = '{delimiter}',"
+        f"create temp table delivery_text as select * from read_csv({path_text(file)}, header = true, delim = '{delimiter}',"
         f" quote = '\"', escape = '\"', {types}, store_rejects = true, max_line_size = 16777216)"
     )
     unread = db.execute("select count(distinct line) from reject_errors").fetchone()[0]
@@ -142,12 +184,6 @@ def _place(db: duckdb.DuckDBPyConnection) -> str:
 def _columns(db: duckdb.DuckDBPyConnection) -> dict[str, str]:
     rows = db.execute("describe delivery").fetchall()
     return {row[0]: row[1] for row in rows if row[0] != "file_row"}
-
-
-def _text(file: Path) -> str:
-    # the engine would take these signs for a pattern
-    path = re.sub(r"([*?\[])", r"[\1]", str(file))
-    return "'" + path.replace("'", "''") + "'"
 
 
 def _first_line(error: Exception) -> str:

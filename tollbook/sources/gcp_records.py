@@ -6,18 +6,14 @@ BigQuery writes one nested record per line of JSON or row of Parquet; tools that
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
-from tollbook.errors import DeliveryError
 from tollbook.sources import files
 from tollbook.sources.typing import quoted, text
 
-# a number behind a key becomes text, so that no digit passes through a float; an escaped quote stands inside a text: left alone
-_NUMBER = r'([^\\]"\s*:\s*)(-?[0-9][0-9.eE+-]*)'
 # Python's literals: a text in double quotes, a text in single quotes, all between
 _PYTHON_PIECES = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^"']+"""
 
@@ -99,11 +95,7 @@ def open_records(db: duckdb.DuckDBPyConnection, file: Path) -> Records:
     Raises:
         DeliveryError: the file cannot be read.
     """
-    is_text = False
-    if files.kind(file) in (".json", ".jsonl", ".ndjson") and file.stat().st_size:
-        _open_json(db, file)
-    else:
-        is_text = files.open_delivery(db, file, all_text=True).is_text
+    is_text = files.open_delivery(db, file, all_text=True).is_text
     relation = db.sql("select * from delivery limit 0")
     types = dict(zip(relation.columns, relation.types, strict=True))
     types.pop("file_row")
@@ -113,47 +105,6 @@ def open_records(db: duckdb.DuckDBPyConnection, file: Path) -> Records:
 def plain(name: str) -> str:
     """A column's name without the signs that tools put between its parts."""
     return name.replace(".", "").replace("_", "").replace(" ", "").casefold()
-
-
-def _open_json(db: duckdb.DuckDBPyConnection, file: Path) -> None:
-    db.execute("create or replace temp table unread (file_row bigint, column_name varchar, value varchar, reason varchar)")
-    db.execute("drop view if exists temp.delivery; drop table if exists temp.delivery_text; drop table if exists temp.delivery_json")
-    try:
-        _read_objects(db, file)
-    except (duckdb.Error, OSError, EOFError) as error:
-        raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {str(error).splitlines()[0][:300]}") from error
-    db.execute("insert into unread select file_row, '', null, 'is not a JSON object' from delivery_json where record is null")
-    keys = [row[0] for row in db.execute("select distinct unnest(json_keys(record)) from delivery_json order by 1").fetchall()]
-    if not keys:
-        raise DeliveryError(f"{file.name} has no JSON objects with fields. Deliver it again; what was loaded before stays.")
-    structure = "{" + ", ".join(f'{_json_text(key)}: "JSON"' for key in keys) + "}"
-    db.execute(
-        f"create temp table delivery_text as select unnest(from_json(record, {text(structure)})), file_row"
-        " from delivery_json where record is not null"
-    )
-    db.execute("create temp view delivery as select * from delivery_text; drop table delivery_json")
-
-
-def _read_objects(db: duckdb.DuckDBPyConnection, file: Path) -> None:
-    path = text(str(file).replace("[", "[[]").replace("*", "[*]").replace("?", "[?]"))
-    objects = f"read_json_objects({path}, {_layout(file)}, maximum_object_size = 67108864)"
-    db.execute(
-        "create or replace temp table delivery_json as select"
-        f" regexp_replace(json::varchar, {text(_NUMBER)}, '\\1\"\\2\"', 'g') as record,"
-        f" row_number() over () as file_row from {objects}"
-    )
-
-
-def _layout(file: Path) -> str:
-    """How the objects lie in the file; in a file of lines a broken one does not cost the others."""
-    first = files.header(file).strip()
-    if first.startswith("["):
-        return "format = 'array'"
-    try:
-        json.loads(first)
-    except ValueError:
-        return "format = 'unstructured'"
-    return "format = 'newline_delimited', ignore_errors = true"
 
 
 def _is_nested(kind) -> bool:
@@ -202,7 +153,7 @@ def _parsed(sql: str) -> str:
         " when piece[1] = '\"' then piece"
         " else replace(replace(replace(piece, 'None', 'null'), 'True', 'true'), 'False', 'false') end)"
     )
-    as_json, as_python = (f"regexp_replace({one}, {text(_NUMBER)}, '\\1\"\\2\"', 'g')" for one in (sql, f"array_to_string({pieces}, '')"))
+    as_json, as_python = (f"regexp_replace({one}, {files.NUMBERS_AS_TEXT})" for one in (sql, f"array_to_string({pieces}, '')"))
     return (
         f"(case when {sql} is null or left(ltrim({sql}), 1) not in ('{{', '[') or trim({sql}) in ('[]', '{{}}') then null"
         f" when json_valid({sql}) then {as_json}::json else try_cast({as_python} as json) end)"

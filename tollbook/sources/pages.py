@@ -24,8 +24,6 @@ _JSON = (".json", ".jsonl", ".ndjson")
 _LARGEST_PAGE = 1 << 30
 # compressed pages are larger than their file; what repeats as much as they do shrinks to a fiftieth at most
 _INFLATED = 50
-# a quoted name before a colon is a key: inside a text its closing quote would have a backslash
-_NUMBER = r"""'("[A-Za-z0-9_.-]+"\s*:\s*)(-?[0-9][0-9.eE+-]*)', '\1"\2"', 'g'"""
 
 
 def open_results(db: duckdb.DuckDBPyConnection, file: Path, dimensions: tuple[str, ...]) -> None:
@@ -86,10 +84,8 @@ def _read_json(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     try:
         db.execute(
             "create or replace temp table vendor_records as"
-            f" select row_number() over () as record_no, regexp_replace(json::varchar, {_NUMBER})::json as record, false as is_row"
-            " from read_json_objects(?, format = 'unstructured', maximum_object_size = ?)",
-            # the engine would take these signs for a pattern
-            ["".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(file)), largest],
+            f" select row_number() over () as record_no, regexp_replace(json::varchar, {files.NUMBERS_AS_TEXT})::json as record, false as is_row"
+            f" from read_json_objects({files.path_text(file)}, format = 'unstructured', maximum_object_size = {largest})"
         )
     except (duckdb.Error, OSError) as error:
         reason = str(error).strip().splitlines()[0][:300]

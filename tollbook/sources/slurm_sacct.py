@@ -21,6 +21,7 @@ from pathlib import Path
 import duckdb
 
 from tollbook.errors import ConfigError, DeliveryError
+from tollbook.sources.files import path_text
 from tollbook.sources.typing import quoted, text
 from tollbook.workspace import Source
 
@@ -65,9 +66,8 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
 def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     """Make ``sacct_text`` (line) in the file's order; blank lines are NULL."""
     # the format knows no quotes: a delimiter that nobody writes gives whole lines
-    path = re.sub(r"([*?\[])", r"[\1]", str(file))  # a file's name is no pattern
     read = (
-        f"create or replace temp table sacct_text as from read_csv({text(path)}, columns = {{'line': 'varchar'}},"
+        f"create or replace temp table sacct_text as from read_csv({path_text(file)}, columns = {{'line': 'varchar'}},"
         " delim = '\x1f\x1e', quote = '', escape = '', header = false, auto_detect = false, strict_mode = false,"
         " max_line_size = 16777216, encoding = "
     )
