@@ -16,6 +16,7 @@ SETTINGS = """
 currency: USD
 sources:
   - {name: bill, format: focus, path: "landing/bill/*.csv"}
+  - {name: periods, format: focus_billing_period, path: "landing/periods/*.csv"}
   - {name: contracts, table: contract_commitments, path: "landing/contracts/*.csv"}
   - {name: versioned, format: focus, path: "landing/versioned/*.csv", partition: "(?P<partition>[a-z]+-[0-9-]+)_v(?P<version>[0-9]+)"}
 """
@@ -167,6 +168,12 @@ BILLS = {
         ),
         line("macc", 7, 7, *day(9), ChargeCategory="Tax"),
     ],
+    "invoiced": [
+        line("invoiced", 5, 5, *day(10), InvoiceId="INV-5"),
+        line("invoiced", 6, 6, *day(10, "2026-06"), InvoiceId="INV-6"),
+        line("invoiced", 7, 7, *day(11, "2026-06")),
+        line("stated", 8, 8, *day(10)),
+    ],
     "rules": [
         line("law", 40, 40, *day(6), ServiceName="Key Vault", Tags='{"team": "red", "Environment": "Prod"}'),
         line("law", 60, 60, *day(6), ServiceName="Compute", Tags='{"TEAM": "Red", "environment": "production"}'),
@@ -190,6 +197,8 @@ CONFIG = {
     # stated again, larger
     'K,total,Spend,2026-01-01,2027-01-01,1000,USD,macc,"{""IsGlobalScope"": true}",2026-05-02\n'
     "K,named,Usage,2026-01-01,2027-01-01,60,USD,macc,,\nK,silent,Usage,2026-01-01,2027-01-01,60,USD,macc,,\n",
+    "landing/periods/a.csv": "InvoiceIssuerName,BillingPeriodStart,BillingPeriodEnd,BillingPeriodStatus,BillingPeriodLastUpdated\n"
+    "stated,2026-05-01,2026-06-01,Open,2026-05-02T00:00:00Z\nstated,2026-05-01,2026-06-01,Closed,2026-06-05T00:00:00Z\n",
     "config/required_tags.csv": "tag,valid_from,valid_to\nenvironment,,\n",
 }
 
@@ -395,8 +404,20 @@ def test_a_contract_is_fulfilled_by_what_the_bills_say(warehouse):
     ]
 
 
+def test_a_period_is_final_when_its_issuer_or_its_invoices_say_so(warehouse):
+    rows = warehouse(
+        "select billed_by, billing_period::varchar, state, lines_without_invoice, cost_without_invoice from finance.fct_billing_periods"
+        " where billed_by in ('invoiced', 'stated') order by 1, 2"
+    )
+    assert rows == [
+        ("invoiced", "2026-05-01", "final", 0, 0),
+        ("invoiced", "2026-06-01", "open", 1, 7),
+        ("stated", "2026-05-01", "final", 1, 8),
+    ]
+
+
 def test_every_bridge_closes(warehouse):
-    assert warehouse("select count(*), count(*) filter (where cost <> 0) from quality.fct_bridge where term = 'remainder'") == [(24, 0)]
+    assert warehouse("select count(*), count(*) filter (where cost <> 0) from quality.fct_bridge where term = 'remainder'") == [(27, 0)]
 
 
 CHARGED_BY_VERSION = """
