@@ -6,7 +6,7 @@ with stated as (
         date_trunc('month', billing_period_start)::date as billing_period,
         max_by(status, coalesce(updated_at, created_at, billing_period_start)) as stated_status
     from {{ source('raw', 'billing_periods') }}
-    group by 1, 2
+    group by invoice_issuer_name, date_trunc('month', billing_period_start)::date
 ),
 
 lines as (

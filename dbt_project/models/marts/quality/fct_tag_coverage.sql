@@ -22,7 +22,7 @@ present as (
         bool_and(is_virtual) as is_only_virtual
     from entries
     where trim(entry.value) <> ''
-    group by 1, 2, 3
+    group by coalesce(tags, ''), coalesce(virtual_tags, ''), lower(trim(entry.key))
 )
 
 select
