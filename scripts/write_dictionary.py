@@ -21,8 +21,9 @@ def dictionary() -> str:
         "`_cost` and are in `currency_code`; FOCUS columns keep their names, in snake_case. Times are UTC, periods half-open.",
     ]
     for reader in READERS:
-        file = REPO / "dbt_project" / "models" / "marts" / reader / f"_{reader}__models.yml"
-        for model in yaml.safe_load(file.read_text())["models"]:
+        files = sorted((REPO / "dbt_project" / "models" / "marts" / reader).glob("_*__models.yml"))
+        models = [model for file in files for model in yaml.safe_load(file.read_text())["models"]]
+        for model in sorted(models, key=lambda model: model["name"]):
             parts += [
                 "",
                 f"## {reader}.{model['name']}",

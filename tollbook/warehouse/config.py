@@ -176,6 +176,15 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
             f"lower(trim(field)) not in ({fields}) and not lower(trim(field)) glob 'tag:?*'",
             f"is not tag:<key> or one of {fields}",
         )
+    if table == "exchange_rates":
+        _refuse(
+            db,
+            file,
+            "rate",
+            "try_cast(rate as decimal(38, 20)) <= 0 or try_cast(rate as decimal(38, 20)) >= 1000000"
+            " or try_cast(rate as decimal(38, 20)) <> try_cast(rate as decimal(24, 18))",
+            "is not above 0 and below a million with at most 18 decimals",
+        )
     if table in _ONE_IN_FORCE:
         key = _ONE_IN_FORCE[table]
         _refuse(

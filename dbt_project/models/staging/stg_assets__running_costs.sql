@@ -1,4 +1,5 @@
--- One row per running cost and interval, as delivered; what it costs is made out in int_asset_costs.
+-- One row per running cost and interval, as delivered; what it costs is made out in int_asset_costs. A cost_id that comes again for the
+-- same interval, in a later file, replaces the earlier one.
 select
     costs.source_name,
     costs.delivery_id,
@@ -24,3 +25,9 @@ select
     nullif(trim(costs.tags), '') as tags
 from {{ source('raw', 'asset_costs') }} as costs
 cross join {{ source('config', 'workspace') }} as workspace
+qualify
+    costs.cost_id is null or trim(costs.cost_id) = ''
+    or dense_rank() over (
+        partition by costs.source_name, trim(costs.cost_id), costs.asset_id, costs.resource_id, costs.started_at, costs.ended_at
+        order by costs.file_name desc, costs.delivery_id
+    ) = 1

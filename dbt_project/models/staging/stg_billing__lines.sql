@@ -1,8 +1,18 @@
--- One row per billing line, every delivered digit: named parties and dates made out, nothing dropped. Pricing-currency amounts are
--- the bill's own where it states them; else unit price times quantity; the billed one follows the effective one's proportion.
+-- One row per billing line, every delivered digit: named parties and dates made out, the specification's words in its spelling,
+-- nothing dropped. Pricing-currency amounts are the bill's own where it states them, else unit price times quantity; what was billed in
+-- the pricing currency is known where nothing was, or as much as the effective cost.
 with lines as (
     select
-        *,
+        * replace (
+            {{ known_word('charge_category',
+                {'usage': 'Usage', 'purchase': 'Purchase', 'tax': 'Tax', 'credit': 'Credit', 'adjustment': 'Adjustment'}) }} as charge_category,
+            {{ known_word('charge_class', {'correction': 'Correction'}) }} as charge_class,
+            -- the older words are of FOCUS 0.5
+            {{ known_word('pricing_category', {'standard': 'Standard', 'committed': 'Committed', 'dynamic': 'Dynamic', 'other': 'Other',
+                'on-demand': 'Standard', 'commitment-based': 'Committed'}) }} as pricing_category,
+            {{ known_word('commitment_discount_status', {'used': 'Used', 'unused': 'Unused'}) }} as commitment_discount_status,
+            {{ known_word('capacity_reservation_status', {'used': 'Used', 'unused': 'Unused'}) }} as capacity_reservation_status
+        ),
         pricing_currency = billing_currency as is_one_currency,
         case
             when pricing_currency is null or pricing_currency = billing_currency then null

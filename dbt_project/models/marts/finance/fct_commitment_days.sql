@@ -31,7 +31,7 @@ select
     sum(case when charge_category <> 'Purchase' and status = 'Used' then reporting_effective_cost else 0 end)::decimal(38, 20) as used_cost,
     sum(case when charge_category <> 'Purchase' and status = 'Unused' then reporting_effective_cost else 0 end)::decimal(38, 20)
         as unused_cost,
-    sum(case when charge_category <> 'Purchase' and status is null then reporting_effective_cost else 0 end)::decimal(38, 20)
+    sum(case when charge_category <> 'Purchase' and coalesce(status, '') not in ('Used', 'Unused') then reporting_effective_cost else 0 end)::decimal(38, 20)
         as unstated_cost,
     -- what the covered usage costs without the commitment; unknown as soon as one line does not say
     case

@@ -1,5 +1,6 @@
 -- One row per bill and commitment, over its term as far as it is loaded: what was paid, what usage took, what lay unused, what it
--- saved. Over the whole term the effective cost of usage is the billed cost of the purchase: `open_cost` is then 0.
+-- saved. Over the whole term the effective cost of usage is the billed cost of the purchase: `open_amount`, in the billing currency, is
+-- then 0, and what is left in the reporting currency is an exchange difference.
 with totals as (
     select
         billed_by, commitment_kind, commitment_id, max(commitment_type) as commitment_type,
@@ -16,36 +17,67 @@ with totals as (
     group by billed_by, commitment_kind, commitment_id, currency_code
 ),
 
--- a purchase covers its charge period; instalments together cover the term
+open_amounts as (
+    select
+        billed_by, 'commitment_discount' as commitment_kind, commitment_discount_id as commitment_id, currency_code,
+        sum(billed_cost - effective_cost) as open_amount,
+        min(billing_currency) as billing_currency,
+        count(distinct billing_currency) as currency_count
+    from {{ ref('fct_charges') }}
+    where commitment_discount_id is not null
+    group by billed_by, commitment_discount_id, currency_code
+    union all
+    select
+        billed_by, 'capacity_reservation', capacity_reservation_id, currency_code,
+        sum(billed_cost - effective_cost), min(billing_currency), count(distinct billing_currency)
+    from {{ ref('fct_charges') }}
+    where capacity_reservation_id is not null
+    group by billed_by, capacity_reservation_id, currency_code
+),
+
+-- a purchase at once covers its charge period; of instalments nobody knows how many are still to come
 bought as (
     select
         billed_by, commitment_discount_id as commitment_id,
-        min(charge_period_start) as term_started_at, max(charge_period_end) as term_ended_at,
-        bool_or(charge_frequency = 'One-Time') as has_one_time, bool_or(coalesce(charge_frequency, '') <> 'One-Time') as has_recurring
+        min(charge_period_start) as term_started_at,
+        case when bool_and(coalesce(charge_frequency, 'One-Time') = 'One-Time') then max(charge_period_end) end as term_ended_at,
+        bool_and(charge_frequency is not null) as states_frequency,
+        bool_or(charge_frequency = 'One-Time') as has_one_time,
+        bool_or(charge_frequency <> 'One-Time') as has_recurring
     from {{ ref('fct_charges') }}
     where commitment_discount_id is not null and charge_category = 'Purchase'
     group by billed_by, commitment_discount_id
 ),
 
 contracted as (
-    select commitment_id, min(commitment_started_at) as term_started_at, max(commitment_ended_at) as term_ended_at
+    select
+        coalesce(provider, invoice_issuer_name) as billed_by, commitment_id,
+        min(commitment_started_at) as term_started_at, max(commitment_ended_at) as term_ended_at
     from {{ ref('stg_contracts__commitments') }}
-    group by commitment_id
+    group by coalesce(provider, invoice_issuer_name), commitment_id
 ),
 
 termed as (
     select
         totals.*,
+        open_amounts.open_amount,
+        case when open_amounts.currency_count = 1 then open_amounts.billing_currency end as billing_currency,
         coalesce(contracted.term_started_at, bought.term_started_at) as term_started_at,
         coalesce(contracted.term_ended_at, bought.term_ended_at) as term_ended_at,
         case
+            when not bought.states_frequency then null
             when bought.has_one_time and bought.has_recurring then 'Partial Upfront'
             when bought.has_one_time then 'All Upfront'
             when bought.has_recurring then 'No Upfront'
         end as payment_model
     from totals
     left join bought on totals.billed_by = bought.billed_by and totals.commitment_id = bought.commitment_id
-    left join contracted on totals.commitment_id = contracted.commitment_id
+    left join contracted
+        on totals.commitment_id = contracted.commitment_id
+        and coalesce(contracted.billed_by, totals.billed_by) = totals.billed_by
+    inner join open_amounts
+        on totals.billed_by = open_amounts.billed_by and totals.commitment_kind = open_amounts.commitment_kind
+        and totals.commitment_id = open_amounts.commitment_id and totals.currency_code = open_amounts.currency_code
 )
 
 select
@@ -59,14 +91,17 @@ select
     case
         when termed.term_ended_at is null then 'unknown_term'
         when termed.term_ended_at > horizon.horizon_at then 'running'
-        when abs(termed.open_cost) < 0.01 then 'settled'
+        when abs(termed.open_amount) < 0.01 then 'settled'
         else 'unsettled'
     end as status,
     termed.purchased_cost::decimal(38, 20) as purchased_cost,
     termed.used_cost::decimal(38, 20) as used_cost,
     termed.unused_cost::decimal(38, 20) as unused_cost,
     termed.unstated_cost::decimal(38, 20) as unstated_cost,
+    termed.open_amount::decimal(38, 20) as open_amount,
+    termed.billing_currency,
     termed.open_cost::decimal(38, 20) as open_cost,
+    case when termed.open_amount = 0 then termed.open_cost end::decimal(38, 20) as exchange_difference_cost,
     termed.used_cost::double / nullif((termed.used_cost + termed.unused_cost)::double, 0) as utilisation_ratio,
     termed.covered_list_cost::decimal(38, 20) as covered_list_cost,
     (termed.covered_list_cost - termed.used_cost - termed.unused_cost)::decimal(38, 20) as saving_cost,

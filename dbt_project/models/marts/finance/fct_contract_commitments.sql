@@ -2,14 +2,15 @@
 -- (ContractApplied), else the lines of the commitment discount of the same id; else, where it covers the whole provider, its bills.
 with commitments as (
     select
-        *,
+        terms.* replace (coalesce(terms.billing_currency, workspace.currency_code) as billing_currency),
         coalesce(provider, invoice_issuer_name) as billed_by,
         coalesce(lower({{ json_field('applicability', 'IsGlobalScope') }}) = 'true', false) and commitment_category = 'Spend' as is_global
-    from {{ ref('stg_contracts__commitments') }}
+    from {{ ref('stg_contracts__commitments') }} as terms
+    cross join {{ source('config', 'workspace') }} as workspace
 ),
 
 elements as (
-    select billing_currency, {{ json_items('contract_applied', 'Elements') }} as element
+    select billed_by, billing_currency, {{ json_items('contract_applied', 'Elements') }} as element
     from {{ ref('fct_charges') }}
     where contract_applied is not null
 ),
@@ -17,30 +18,31 @@ elements as (
 named as (
     select
         {{ json_field('element', 'ContractCommitmentId') }} as commitment_id,
+        billed_by,
         billing_currency,
         sum(try_cast({{ json_field('element', 'ContractCommitmentAppliedCost') }} as decimal(38, 20))) as applied_cost,
         sum(try_cast({{ json_field('element', 'ContractCommitmentAppliedQuantity') }} as decimal(38, 20))) as applied_quantity
     from elements
-    group by 1, 2
+    group by {{ json_field('element', 'ContractCommitmentId') }}, billed_by, billing_currency
 ),
 
 discounted as (
-    select commitment_discount_id as commitment_id, billing_currency, sum(effective_cost) as applied_cost,
+    select commitment_discount_id as commitment_id, billed_by, billing_currency, sum(effective_cost) as applied_cost,
         sum(commitment_discount_quantity) as applied_quantity
     from {{ ref('fct_charges') }}
     where commitment_discount_id is not null and charge_category <> 'Purchase'
-    group by 1, 2
+    group by commitment_discount_id, billed_by, billing_currency
 ),
 
 spent as (
-    select commitments.commitment_id, charges.billing_currency, sum(charges.billed_cost) as applied_cost
+    select commitments.commitment_id, charges.billed_by, charges.billing_currency, sum(charges.billed_cost) as applied_cost
     from commitments
     inner join {{ ref('fct_charges') }} as charges
         on commitments.billed_by = charges.billed_by and charges.charge_category <> 'Tax'
         and charges.charge_period_start >= commitments.commitment_started_at
         and charges.charge_period_start < commitments.commitment_ended_at
     where commitments.is_global
-    group by 1, 2
+    group by commitments.commitment_id, charges.billed_by, charges.billing_currency
 ),
 
 applied as (
@@ -54,10 +56,11 @@ applied as (
             when spent.commitment_id is not null then 'billed_in_term'
         end as applied_basis
     from commitments
-    left join named on commitments.commitment_id = named.commitment_id and commitments.billing_currency = named.billing_currency
-    left join discounted
-        on commitments.commitment_id = discounted.commitment_id and commitments.billing_currency = discounted.billing_currency
-    left join spent on commitments.commitment_id = spent.commitment_id and commitments.billing_currency = spent.billing_currency
+    {% for lines in ['named', 'discounted', 'spent'] -%}
+    left join {{ lines }}
+        on commitments.commitment_id = {{ lines }}.commitment_id and commitments.billing_currency = {{ lines }}.billing_currency
+        and coalesce(commitments.billed_by, {{ lines }}.billed_by) = {{ lines }}.billed_by
+    {% endfor %}
 )
 
 select

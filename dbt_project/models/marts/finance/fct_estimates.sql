@@ -6,7 +6,7 @@ with tokens as (
     select
         usage_date,
         'tokens' as usage_kind,
-        provider as provider_name,
+        min(provider) as provider_name,
         model as sku,
         case when pool_kind = 'vendor' then 'billed' else 'open' end as status,
         sum(token_count + coalesce(cache_write_tokens, 0))::double as quantity,
@@ -14,7 +14,7 @@ with tokens as (
         case when bool_and(list_cost is not null) then sum(list_cost) end as estimated_cost
     from {{ ref('int_token_days__priced') }}
     where provider is not null and {{ in_build_days('usage_date') }}
-    group by all
+    group by usage_date, lower(provider), model, pool_kind
 ),
 
 token_bills as (

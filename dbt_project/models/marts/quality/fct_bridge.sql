@@ -1,36 +1,6 @@
 -- The bridge from billed (cash) to charged (accrual): one row per billing period, provider and term. The remainder is what the
 -- named terms leave unexplained: 0, to the last digit. Own ledgers (`own: true` in tollbook.yml) are the on-prem term.
-with charges as (
-    select
-        charges.billing_period,
-        charges.billed_by,
-        case
-            when coalesce(sources.is_own, false) then 'on_prem'
-            when charges.charge_category = 'Purchase' then 'purchase'
-            when charges.commitment_discount_id is not null and charges.charge_category = 'Usage' then 'committed_usage'
-            else 'other'
-        end as kind,
-        charges.reporting_billed_cost as billed,
-        charges.reporting_effective_cost as effective,
-        charges.currency_code
-    from {{ ref('fct_charges') }} as charges
-    left join {{ source('config', 'sources') }} as sources on charges.source_name = sources.source_name
-),
-
--- usage of a prepaid balance: billed nothing, worth something
-sorted as (
-    select
-        *,
-        case
-            when kind = 'on_prem' then 'on_prem'
-            when kind = 'purchase' and billed <> effective then 'prepaid_bought'
-            when kind <> 'purchase' and billed <> effective and (kind = 'committed_usage' or billed = 0) then 'prepaid_drawn'
-            when billed <> effective then 'provider_rounding'
-        end as term
-    from charges
-),
-
-charged as (
+with charged as (
     select
         billing_period,
         billed_by,
@@ -46,14 +16,14 @@ billed as (
     select
         billing_period,
         billed_by,
-        count(*) as row_count,
-        sum(case when kind <> 'on_prem' then billed else 0 end) as billed_cost,
-        sum(case when term = 'prepaid_bought' then effective - billed else 0 end) as prepaid_bought,
-        sum(case when term = 'prepaid_drawn' then effective - billed else 0 end) as prepaid_drawn,
-        sum(case when term = 'on_prem' then effective else 0 end) as on_prem,
-        sum(case when term = 'provider_rounding' then effective - billed else 0 end) as provider_rounding,
+        sum(line_count)::bigint as row_count,
+        sum(case when term = 'on_prem' then 0 else billed_cost end) as billed_cost,
+        sum(case when term = 'prepaid_bought' then effective_cost - billed_cost else 0 end) as prepaid_bought,
+        sum(case when term = 'prepaid_drawn' then effective_cost - billed_cost else 0 end) as prepaid_drawn,
+        sum(case when term = 'on_prem' then effective_cost else 0 end) as on_prem,
+        sum(case when term = 'provider_rounding' then effective_cost - billed_cost else 0 end) as provider_rounding,
         min(currency_code) as currency_code
-    from sorted
+    from {{ ref('int_bill_terms') }}
     group by billing_period, billed_by
 ),
 
