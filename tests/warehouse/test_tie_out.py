@@ -1,5 +1,6 @@
 """Invoices beside their billing lines, through the loaders: what ties out, what does not, and what is named for it."""
 
+import os
 from datetime import date
 from decimal import Decimal
 
@@ -121,10 +122,15 @@ def built(tmp_path_factory):
         "landing/ledger/a.csv": LINE + line("1000", "Own datacentre"),
         "landing/details/a.csv": DETAIL + "".join(DETAILS),
         "landing/totals/a.csv": TOTAL + "".join(TOTALS),
+        # the same invoices again, in later files: one issued, one made void
+        "landing/details/b.csv": DETAIL + detail("Again", "R-1", "1", "7", status="Open") + detail("Again", "R-2", "1", "9"),
+        "landing/details/c.csv": DETAIL + detail("Again", "R-1", "1", "7.5") + detail("Again", "R-2", "1", "9", status="Void"),
     }
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
+    # b.csv arrived before c.csv
+    os.utime(root / "landing/details/b.csv", (1_700_000_000, 1_700_000_000))
     workspace = Workspace.open(root)
     reports = pipeline.load(workspace, tell=quiet)
     assert not [failure for report in reports for failure in report.failures]
@@ -210,6 +216,13 @@ def test_an_invoice_of_several_months_void_and_provisional_ones(built, ask):
     assert tie_out(ask, built, "States", "invoiced_cost, voided_cost, delta_cost, invoice_status") == [
         ("P-1", "USD", "open", Decimal("6.5"), Decimal(0), Decimal("0.5"), "Open"),
         ("V-1", "USD", "tied", Decimal(0), Decimal(99), Decimal(0), "Voided"),
+    ]
+
+
+def test_an_invoice_listed_again_counts_as_it_is_stated_last(built, ask):
+    assert tie_out(ask, built, "Again", "invoiced_cost, voided_cost, invoice_status") == [
+        ("R-1", "USD", "no_lines", Decimal("7.5"), Decimal(0), "Issued"),
+        ("R-2", "USD", "tied", Decimal(0), Decimal(9), "Void"),
     ]
 
 

@@ -1,5 +1,5 @@
--- One row per row of an invoice, every delivered digit, nothing converted. An invoice that is delivered again, as it is when its
--- status changes, counts as its newest delivery states it: by issue date, then by arrival. What is void counts as nothing owed.
+-- One row per row of an invoice, every delivered digit, nothing converted. A total or a detail that is delivered again, as it is when
+-- the status changes, counts as its newest delivery states it: by issue date, then by arrival. What is void counts as nothing owed.
 with invoices as (
     select
         invoices.*,
@@ -21,7 +21,7 @@ ranked as (
     select
         *,
         dense_rank() over (
-            partition by invoice_issuer_name, invoice_id, billing_currency, date_trunc('month', billing_period_start)
+            partition by invoice_issuer_name, invoice_id, invoice_detail_id, billing_currency, date_trunc('month', billing_period_start)
             order by stated_at desc nulls last, delivered_at desc, source_name, delivery_id
         ) as newest
     from invoices
