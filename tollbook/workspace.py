@@ -107,6 +107,10 @@ class Source(BaseModel):
         self.table = self.table or FORMATS[self.format]
         if self.table not in canonical_tables():
             raise ValueError(f"no canonical table `{self.table}`; there are: {', '.join(canonical_tables())}")
+        if self.timezone != "UTC" and self.format != "slurm_sacct":
+            raise ValueError(
+                "`timezone` is for slurm_sacct, whose clock is local; other files have offsets or UTC, or a `select` that shifts them"
+            )
         self.own = self.own or self.table in OWN_TABLES
         return self
 

@@ -210,6 +210,8 @@ BILLS = {
             BillingPeriodStart="2026-05-15T00:00:00Z",
             BillingPeriodEnd="2026-06-15T00:00:00Z",
         ),
+        # June began at midnight in Berlin
+        line("berlin", 10, 10, *day(1, "2026-06"), BillingCurrency="EUR", BillingPeriodStart="2026-06-01T00:00:00+02:00"),
         line(
             "tokens",
             0,
@@ -504,6 +506,8 @@ def test_rates_and_amounts_of_many_digits(warehouse):
         ("dong", 1000000000, D("39412.345678")),
         ("dong", 12000000000, D("472948.148136")),
     ]
+    berlin = "select billing_period::varchar, reporting_billed_cost from finance.fct_charges where billed_by = 'berlin'"
+    assert warehouse(berlin) == [("2026-06-01", 12)]
     assert warehouse("select pricing_list_cost, pricing_effective_cost from finance.fct_charges where billed_by = 'tokens'") == [(10, 8)]
 
 
@@ -520,7 +524,7 @@ def test_a_period_is_final_when_its_issuer_or_its_invoices_say_so(warehouse):
 
 
 def test_every_bridge_closes(warehouse):
-    assert warehouse("select count(*), count(*) filter (where cost <> 0) from quality.fct_bridge where term = 'remainder'") == [(37, 0)]
+    assert warehouse("select count(*), count(*) filter (where cost <> 0) from quality.fct_bridge where term = 'remainder'") == [(38, 0)]
 
 
 CHARGED_BY_VERSION = """

@@ -151,9 +151,11 @@ def _complete(workspace: Workspace, store, delivery: Delivery, files: tuple[Foun
 
 
 def _is_as_stated(content: tuple[Path, str], part: Part) -> bool:
-    file, digest = content
-    if part.sha256 not in (None, digest):
-        return False
+    file, _ = content
+    if part.sha256 is not None:
+        with file.open("rb") as packed:
+            if hashlib.file_digest(packed, "sha256").hexdigest() != part.sha256:
+                return False
     if part.bytes in (None, file.stat().st_size):
         return True
     # some state the size before compression

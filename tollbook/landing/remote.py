@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import zlib
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
+import zstandard
 
 from tollbook.errors import ConfigError, DeliveryError
 from tollbook.landing.manifests import key_of
@@ -47,6 +49,16 @@ class Place:
 
     name: str
     files: tuple[Found, ...]
+
+
+def content_digest(file: Path) -> str:
+    """The SHA-256 of what is in the file, compression put aside: a bill is the same bill packed or not. Of the file where it is damaged."""
+    try:
+        with fsspec.open(str(file), "rb", compression="infer") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except (OSError, EOFError, ValueError, zlib.error, zstandard.ZstdError):
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 class Folder:
@@ -100,9 +112,8 @@ class Folder:
         """Nothing has to be fetched."""
 
     def get(self, found: Found) -> tuple[Path, str]:
-        """The file and its SHA-256."""
-        with open(found.path, "rb") as content:
-            return Path(found.path), hashlib.file_digest(content, "sha256").hexdigest()
+        """The file and the SHA-256 of its content."""
+        return Path(found.path), content_digest(Path(found.path))
 
     def remember(self, found: Found, digest: str, kept: Path) -> None:
         """Nothing is remembered: the content of a local file is read each time."""
@@ -235,8 +246,7 @@ class Bucket:
             if now is None or now.tag != found.tag or partial.stat().st_size != found.bytes:
                 raise DeliveryError(f"{found.name} changed while it was fetched, so it was left out. The next load fetches it again.")
             partial.replace(target)
-        with target.open("rb") as content:
-            return target, hashlib.file_digest(content, "sha256").hexdigest()
+        return target, content_digest(target)
 
     def _found(self, info: dict[str, Any]) -> Found:
         size = int(info.get("size") or 0)

@@ -93,6 +93,11 @@ def _date_order(db: duckdb.DuckDBPyConnection, columns: Columns, source: Source)
             f"{columns.file.name}: some of its dates have the day first, some the month ({columns.found['date']})."
             " Say `date_order: day_first` or `month_first` in the source's options; what does not fit is quarantined."
         )
+    if columns.has_semicolons and 0 < first <= 12 and 0 < second <= 12:
+        raise DeliveryError(
+            f"{columns.file.name}: its dates can be read with the day first and with the month first ({columns.found['date']}), and semicolons"
+            " say that it is no US file. Say `date_order: day_first` or `month_first` in the source's options."
+        )
     return values.DAY_FIRST if first > 12 else values.MONTH_FIRST
 
 

@@ -22,7 +22,8 @@ class Columns:
     file: Path
     types: dict[str, str]
     found: dict[str, str]  # field of azure_columns.yml -> delivered column
-    localized: bool  # some header is not the English one
+    localized: bool  # some header is not the English one, or semicolons cut the file
+    has_semicolons: bool
 
     def has(self, *fields: str) -> bool:
         return any(field in self.found for field in fields)
@@ -65,7 +66,9 @@ def open_export(db: duckdb.DuckDBPyConnection, file: Path) -> Columns:
     if opened.is_text and not db.execute("select exists (from delivery)").fetchone()[0]:
         types = _without_last_columns(db, file, types)
     found, localized = _meanings(list(types))
-    return Columns(file, types, found, localized)
+    # what a spreadsheet writes where the comma is the decimal sign
+    has_semicolons = opened.is_text and files.guess_delimiter(files.header(file)) == ";"
+    return Columns(file, types, found, localized or has_semicolons, has_semicolons)
 
 
 def _meanings(headers: list[str]) -> tuple[dict[str, str], bool]:
@@ -99,7 +102,8 @@ def _without_last_columns(db: duckdb.DuckDBPyConnection, file: Path, types: dict
     columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in kept)
     db.execute("drop view temp.delivery; drop table temp.delivery_text; delete from unread")
     db.execute(
-        f"create temp table delivery_text as select * from read_csv({files.path_text(file)}, header = false, skip = 1, auto_detect = false, delim = ',',"
+        f"create temp table delivery_text as select * from read_csv({files.path_text(file)}, header = false, skip = 1, auto_detect = false,"
+        f" delim = '{files.guess_delimiter(files.header(file))}',"
         f" quote = '\"', escape = '\"', columns = {{{columns}}}, max_line_size = 16777216)"
     )
     first = db.execute("select coalesce(min(rowid), 0) from delivery_text").fetchone()[0]

@@ -6,6 +6,7 @@ Unreadable records are kept apart in the temp table ``unread`` (file_row, column
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import dataclass
@@ -25,9 +26,8 @@ SUFFIXES = (*_TEXT, *_JSON, ".parquet")
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 
 
-#: Arguments of regexp_replace that make each number behind a key of a JSON text a text, so that no digit passes through a float.
-#: An escaped quote stands inside a text: what follows it is left alone.
-NUMBERS_AS_TEXT = r"""'([^\\]"\s*:\s*)(-?[0-9][0-9.eE+-]*)', '\1"\2"', 'g'"""
+# every text of a JSON text, with the colon and the number behind it where it is a key: so nothing inside a text is taken for a number
+_TEXTS = r"""("(?:[^"\\]|\\.)*"(?:\s*:\s*)?)(-?[0-9][0-9.eE+-]*)?"""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,17 @@ def kind(file: Path) -> str:
 
 
 def open_delivery(
-    db: duckdb.DuckDBPyConnection, file: Path, *, all_text: bool = False, sniff: bool = False, any_delimiter: bool = False
+    db: duckdb.DuckDBPyConnection,
+    file: Path,
+    *,
+    all_text: bool = False,
+    sniff: bool = False,
+    exact: bool = False,
+    any_delimiter: bool = False,
 ) -> Opened:
     """Make ``delivery`` and ``unread`` for ``file``; CSV columns stay text, or get the types DuckDB finds (``sniff``).
 
+    ``exact``: fractions among the types found are decimals of every delivered digit instead of binary floats.
     ``any_delimiter``: the delimiter is the one that cuts the header into most fields, as it always is with ``sniff``.
 
     Raises:
@@ -64,9 +71,9 @@ def open_delivery(
         if kind(file) == ".parquet":
             return _parquet(db, file)
         if kind(file) in _JSON:
-            return _json_as_text(db, file) if all_text else _json(db, file)
+            return _json_as_text(db, file) if all_text else _json(db, file, exact)
         if kind(file) in _TEXT:
-            return _csv(db, file, sniff and not all_text, any_delimiter)
+            return _csv(db, file, sniff and not all_text, exact, any_delimiter)
     except (duckdb.Error, OSError, EOFError, zstandard.ZstdError) as error:
         raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {_first_line(error)}") from error
     raise DeliveryError(f"{file.name}: unknown kind of file; known are {', '.join(SUFFIXES)}, also with .gz or .zst")
@@ -96,6 +103,13 @@ def _parquet(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
     return Opened(_columns(db), is_text=False)
 
 
+def numbers_as_text(json_text: str) -> str:
+    """The SQL of a JSON text whose numbers behind keys are texts, so that no digit passes through a float."""
+    # JSON writes no control characters: one can stand for the quotes to be
+    marked = f"regexp_replace({json_text}, {text(_TEXTS)}, '\\1' || chr(1) || '\\2' || chr(1), 'g')"
+    return f"replace(replace({marked}, chr(1) || chr(1), ''), chr(1), '\"')"
+
+
 def path_text(file: Path) -> str:
     """The SQL text of a path in which the engine sees no pattern."""
     return "'" + re.sub(r"([*?\[])", r"[\1]", str(file)).replace("'", "''") + "'"
@@ -107,7 +121,7 @@ def _json_as_text(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
     db.execute("drop table if exists temp.delivery_json")
     db.execute(
         "create temp table delivery_json as"
-        f" select regexp_replace(json::varchar, {NUMBERS_AS_TEXT}) as record, row_number() over () as file_row from {objects}"
+        f" select {numbers_as_text('json::varchar')} as record, row_number() over () as file_row from {objects}"
     )
     db.execute("insert into unread select file_row, '', null, 'is not a JSON object' from delivery_json where record is null")
     keys = [row[0] for row in db.execute("select distinct unnest(json_keys(record)) from delivery_json order by 1").fetchall()]
@@ -131,17 +145,46 @@ def _layout(file: Path) -> str:
     return "format = 'newline_delimited', ignore_errors = true"
 
 
-def _json(db: duckdb.DuckDBPyConnection, file: Path) -> Opened:
-    db.execute(f"create temp table delivery_text as select * from read_json_auto({path_text(file)}, sample_size = -1)")
+def _floats_as_decimals(db: duckdb.DuckDBPyConnection, columns: list[str]) -> None:
+    """Give text columns of fractions the decimal type with as many digits as they have; a float where they have more than fit."""
+    for column in columns:
+        name = quoted(column)
+        scale, fits = db.execute(
+            f"select coalesce(max(case when contains(lower({name}), 'e') then 20 else length(split_part(trim({name}), '.', 2)) end), 0),"
+            f" bool_and({name} is null or trim({name}) = '' or try_cast({name} as decimal(38, 20)) is not null) from delivery_text"
+        ).fetchone()
+        kind = f"decimal(38, {min(scale, 20)})" if fits else "double"
+        db.execute(f"alter table delivery_text alter column {name} set data type {kind} using try_cast({name} as {kind})")
+
+
+def _json(db: duckdb.DuckDBPyConnection, file: Path, exact: bool) -> Opened:
+    found = f"read_json_auto({path_text(file)}, sample_size = -1)"
+    floats = [row[0] for row in db.execute(f"describe from {found}").fetchall() if row[1] == "DOUBLE"] if exact else []
+    if floats:
+        texts = ", ".join(f"record ->> {text('$.' + quoted(name))} as {quoted(name)}" for name in floats)
+        db.execute(
+            f"create temp table delivery_text as select typed.* replace ({', '.join(f'stated.{quoted(name)} as {quoted(name)}' for name in floats)})"
+            f" from {found} as typed positional join (select {texts} from (select {numbers_as_text('json::varchar')}::json as record"
+            f" from read_json_objects({path_text(file)}, maximum_object_size = 67108864))) as stated"
+        )
+        _floats_as_decimals(db, floats)
+    else:
+        db.execute(f"create temp table delivery_text as select * from {found}")
     db.execute(f"create temp view delivery as select *, {_place(db)} as file_row from delivery_text")
     return Opened(_columns(db), is_text=False)
 
 
-def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool, any_delimiter: bool) -> Opened:
+def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool, exact: bool, any_delimiter: bool) -> Opened:
     delimiter = _TEXT[kind(file)]
     if sniff or any_delimiter:
         delimiter = guess_delimiter(header(file))
     types = "sample_size = -1" if sniff else "all_varchar = true"
+    if sniff and exact:
+        found = db.execute(
+            f"describe from read_csv({path_text(file)}, header = true, delim = '{delimiter}', quote = '\"', {types})"
+        ).fetchall()
+        floats = [row[0] for row in found if row[1] == "DOUBLE"]
+        types += f", types = {{{', '.join(f'{quoted(name)}: VARCHAR' for name in floats)}}}" if floats else ""
     db.execute("drop table if exists reject_errors; drop table if exists reject_scans")
     # what is kept in order gets its record number from its place, which is cheaper than a window
     db.execute(
@@ -149,6 +192,10 @@ def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool, any_delimiter: 
         f" quote = '\"', escape = '\"', {types}, store_rejects = true, max_line_size = 16777216)"
     )
     unread = db.execute("select count(distinct line) from reject_errors").fetchone()[0]
+    _refuse_runaway_quote(db, file)
+    _refuse_two_columns_of_one_name(db, file, delimiter)
+    if sniff and exact:
+        _floats_as_decimals(db, floats)
     if not unread:
         db.execute(f"create temp view delivery as select *, {_place(db)} as file_row from delivery_text")
         return Opened(_columns(db), is_text=True)
@@ -171,6 +218,29 @@ def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool, any_delimiter: 
         """
     )
     return Opened(_columns(db), is_text=True)
+
+
+def _refuse_runaway_quote(db: duckdb.DuckDBPyConnection, file: Path) -> None:
+    """A quote that is never closed swallows the records after it: how many were lost, nobody can tell."""
+    found = db.execute("select min(line) from reject_errors where contains(rtrim(csv_line, chr(10) || chr(13)), chr(10))").fetchone()[0]
+    if found is not None:
+        raise DeliveryError(
+            f"{file.name}, line {found}: a quote is opened and not closed before the line ends, so the lines after it cannot be told apart."
+            " Mend the quote and deliver it again; nothing of it was loaded."
+        )
+
+
+def _refuse_two_columns_of_one_name(db: duckdb.DuckDBPyConnection, file: Path, delimiter: str) -> None:
+    """The engine renames the second ``cost`` to ``cost_1``; where the two differ, nobody can tell which is meant."""
+    names = next(csv.reader([header(file)], delimiter=delimiter), [])
+    for name in {name for name in names if name and names.count(name) > 1}:
+        differing = db.execute(
+            f"select count(*) from delivery_text where {quoted(name)} is distinct from {quoted(name + '_1')}"
+            if f"{name}_1" not in names
+            else "select 1"
+        ).fetchone()[0]
+        if differing:
+            raise DeliveryError(f"{file.name}: two columns are called {name}, and they differ. Name or drop one; nothing of it was loaded.")
 
 
 def _place(db: duckdb.DuckDBPyConnection) -> str:

@@ -34,7 +34,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
 
     parts = {name: cleaned(column, opened.columns[column]) for name, column in by_name.items()}
     delivered = parts.get("billing_currency")
-    parts["billing_currency"] = f"coalesce(upper({delivered}), {text(currency)})" if delivered else text(currency)
+    parts["billing_currency"] = f"coalesce(upper(trim({delivered})), {text(currency)})" if delivered else text(currency)
     parts["currency_origin"] = f"case when {delivered} is null then 'assumed' else 'delivered' end" if delivered else "'assumed'"
     if "reference_invoice_id" in parts and "invoice_id" in parts:
         parts["reference_invoice_id"] = f"nullif({parts['reference_invoice_id']}, {parts['invoice_id']})"

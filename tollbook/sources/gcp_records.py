@@ -153,7 +153,7 @@ def _parsed(sql: str) -> str:
         " when piece[1] = '\"' then piece"
         " else replace(replace(replace(piece, 'None', 'null'), 'True', 'true'), 'False', 'false') end)"
     )
-    as_json, as_python = (f"regexp_replace({one}, {files.NUMBERS_AS_TEXT})" for one in (sql, f"array_to_string({pieces}, '')"))
+    as_json, as_python = (files.numbers_as_text(one) for one in (sql, f"array_to_string({pieces}, '')"))
     return (
         f"(case when {sql} is null or left(ltrim({sql}), 1) not in ('{{', '[') or trim({sql}) in ('[]', '{{}}') then null"
         f" when json_valid({sql}) then {as_json}::json else try_cast({as_python} as json) end)"

@@ -20,7 +20,7 @@ from tollbook.workspace import Source, canonical_tables
 
 #: A text column whose values are numbers at least this often is meant to be one; the rest are bad values.
 _MEANT_AS_NUMBER = 0.5
-_NUMBER = "DECIMAL(38,9)"
+_NUMBER = "DECIMAL(38,15)"
 
 
 def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency: str) -> str:
@@ -32,7 +32,9 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         ConfigError: the projection is no SELECT from ``delivery``, or names columns that do not exist.
         DeliveryError: unreadable file.
     """
-    opened = files.open_delivery(db, file, sniff=True)
+    # where money goes, no digit may pass through a binary float; telemetry is measured in floats anyway
+    exact = any(column["type"] == "decimal(38,20)" for column in canonical_tables()[source.table]["columns"].values())
+    opened = files.open_delivery(db, file, sniff=True, exact=exact)
     if source.select is None:
         known = canonical_tables()[source.table]["columns"]
         by_name = [column for column in opened.columns if column.casefold() in known]

@@ -84,7 +84,7 @@ def _read_json(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     try:
         db.execute(
             "create or replace temp table vendor_records as"
-            f" select row_number() over () as record_no, regexp_replace(json::varchar, {files.NUMBERS_AS_TEXT})::json as record, false as is_row"
+            f" select row_number() over () as record_no, {files.numbers_as_text('json::varchar')}::json as record, false as is_row"
             f" from read_json_objects({files.path_text(file)}, format = 'unstructured', maximum_object_size = {largest})"
         )
     except (duckdb.Error, OSError) as error:

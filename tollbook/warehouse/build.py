@@ -101,7 +101,7 @@ select min(started_at)::date from (
 # Billing lines, and months of the register, whose currency has no rate on the first day of their billing period.
 _WITHOUT_RATE = f"""
 with lines as (
-    select billing_currency, source_name, billed_cost, billing_period_start::date as billing_period
+    select billing_currency, source_name, billed_cost, (billing_period_start + interval 14 hour)::date as billing_period
     from raw.billing_lines where billing_currency <> $1
 
     union all

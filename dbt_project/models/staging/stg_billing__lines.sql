@@ -26,7 +26,9 @@ select
     lines.* exclude (is_one_currency, pricing_billed_elsewhere),
     coalesce(lines.provider_name, lines.service_provider_name, lines.invoice_issuer_name, lines.source_name) as billed_by,
     lines.charge_period_start::date as charge_date,
-    date_trunc('month', lines.billing_period_start)::date as billing_period,
+    -- a period that starts at a local midnight starts on another day in UTC, up to 14 hours before or 12 after: it is the local month's
+    date_trunc('month', lines.billing_period_start + interval 14 hour)::date as billing_period,
+    (lines.billing_period_start + interval 14 hour)::date as billed_from_date,
     -- a charge accrues over its charge period, but no further than the billing period that bills it
     case
         when lines.billing_period_end > lines.charge_period_start

@@ -46,6 +46,7 @@ select
     date_trunc('month', charge_date)::timestamp as billing_period_start,
     (date_trunc('month', charge_date) + interval 1 month)::timestamp as billing_period_end,
     date_trunc('month', charge_date)::date as billing_period,
+    date_trunc('month', charge_date)::date as billed_from_date,
     used_from_at::timestamp as charge_period_start,
     used_until_at::timestamp as charge_period_end,
     used_until_at::timestamp as accrues_until_at,

@@ -37,7 +37,7 @@ rated as (
     cross join {{ source('config', 'workspace') }} as workspace
     left join {{ source('config', 'exchange_rates') }} as rates
         on lines.billing_currency = rates.from_currency and rates.to_currency = workspace.currency_code
-        and {{ in_force('rates', 'lines.billing_period_start::date') }}
+        and {{ in_force('rates', 'lines.billed_from_date') }}
 )
 
 select
