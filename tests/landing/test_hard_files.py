@@ -26,12 +26,12 @@ def load(workspace, settings, files):
     return ws, report
 
 
-@pytest.mark.parametrize("closed_at", [None, 28_000])
-def test_a_quote_that_is_never_closed_loses_nothing_silently(workspace, closed_at):
+@pytest.mark.parametrize("closed_by", [None, row(description='a 21in" screen'), row(description='d"')])
+def test_a_quote_that_is_never_closed_loses_nothing_silently(workspace, closed_by):
     rows = [row() for _ in range(30_000)]
-    rows[24_999] = row(description='"open quote 19in')
-    if closed_at:
-        rows[closed_at] = row(description='a 21in" screen')
+    rows[24_999] = row(resource='"open quote 19in')
+    if closed_by:
+        rows[28_000] = closed_by
     _, report = load(workspace, FOCUS, {"landing/a.csv": HEADER + "".join(rows)})
     assert report.loaded == 0
     assert "a.csv, line 25001: a quote is opened and not closed" in report.failures[0]
