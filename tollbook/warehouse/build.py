@@ -178,7 +178,8 @@ def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) 
         "cautious",
     ]
     if full_refresh:
-        arguments.append("--full-refresh")
+        # what dbt remembers of other models' files can contradict these
+        arguments += ["--full-refresh", "--no-partial-parse"]
     with _environment(workspace):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
