@@ -214,3 +214,19 @@ def test_a_register_row_that_cannot_cost_anything_is_quarantined_with_the_reason
     assert ask(ws, "select asset_id, currency from raw.assets") == [("good", "EUR")]
     with pytest.raises(ConfigError, match=r"no exchange rate to USD for EUR: 1 lines of register.*billed in 2026-09"):
         pipeline.build(ws, tell=quiet)
+
+
+def test_a_running_cost_listed_again_in_a_later_file_costs_once(workspace, ask):
+    ws = workspace(
+        SETTINGS,
+        {
+            "landing/running/2026-09-a.csv": COSTS + running("c1", "space", "2026-09-01", "2026-10-01", amount="30"),
+            "landing/running/2026-09-b.csv": COSTS
+            + running("c1", "space", "2026-09-01", "2026-10-01", amount="60")
+            + running("c2", "staff", "2026-09-01", "2026-10-01", amount="90"),
+        },
+    )
+    pipeline.load(ws, ["running"], tell=quiet)
+    pipeline.build(ws, tell=quiet)
+    assert ask(ws, "select sku_id, sum(effective_cost) from finance.fct_charges group by 1 order by 1") == [("c1", 60), ("c2", 90)]
+    assert ask(ws, "select sum(cost_delta), sum(abs(rows_delta)) from quality.fct_reconciliation") == [(0, 0)]
