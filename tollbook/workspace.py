@@ -35,7 +35,21 @@ FORMATS = {
     "focus_billing_period": "billing_periods",
     "focus_invoice_detail": "invoices",
     "genai_prices": "prices",
+    "prometheus_gpu": "gpu_samples",
+    "prometheus_gpu_capacity": "capacity",
+    "prometheus_gpu_instances": "gpu_instances",
+    "kubernetes_pods": "holdings",
+    "kubernetes_nodes": "capacity",
+    "kube_state_metrics_pods": "holdings",
+    "kube_state_metrics_nodes": "capacity",
     "slurm_sacct": "holdings",
+    "slurm_nodes": "capacity",
+    "slurm_events": "capacity",
+    "opencost_allocation": "holdings",
+    "opencost_usage": "resource_usage",
+    "github_actions": "holdings",
+    "gitlab_ci": "holdings",
+    "aws_lambda": "holdings",
 }
 _SECRET = re.compile(
     r"(?i)(^|_)(key|key_id|secret|token|password|passwd|credentials?|connection_string|sas|username|signature|authorization)$"
@@ -107,9 +121,9 @@ class Source(BaseModel):
         self.table = self.table or FORMATS[self.format]
         if self.table not in canonical_tables():
             raise ValueError(f"no canonical table `{self.table}`; there are: {', '.join(canonical_tables())}")
-        if self.timezone != "UTC" and self.format != "slurm_sacct":
+        if self.timezone != "UTC" and not (self.format or "").startswith("slurm_"):
             raise ValueError(
-                "`timezone` is for slurm_sacct, whose clock is local; other files have offsets or UTC, or a `select` that shifts them"
+                "`timezone` is for the Slurm formats, whose clock is local; other files have offsets or UTC, or a `select` that shifts them"
             )
         self.own = self.own or self.table in OWN_TABLES
         return self

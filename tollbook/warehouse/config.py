@@ -12,78 +12,10 @@ import duckdb
 from tollbook.errors import ConfigError
 from tollbook.sources.typing import quoted, reason, text, typed
 from tollbook.warehouse import rule_history
+from tollbook.warehouse.rule_tables import ABSENT, BUILT_IN_SPLITS, CHOICES, DATED, FIELDS, ONE_IN_FORCE, OPTIONAL, POLICIES, TABLES
 from tollbook.workspace import Workspace
 
-_DATED = {"valid_from": "date", "valid_to": "date"}
-
-#: File name (without .csv) to its columns; all rules are dated, [valid_from, valid_to), empty means open.
-TABLES: dict[str, dict[str, str]] = {
-    "teams": {"team": "varchar", "cost_centre": "varchar"},
-    "owners": {"rule_id": "varchar", "priority": "integer", "field": "varchar", "pattern": "varchar", "team": "varchar"},
-    "virtual_tags": {
-        "rule_id": "varchar",
-        "priority": "integer",
-        "field": "varchar",
-        "pattern": "varchar",
-        "tag": "varchar",
-        "value": "varchar",
-    },
-    "required_tags": {"tag": "varchar"},
-    "prices": {
-        "provider": "varchar",
-        "model": "varchar",
-        "token_kind": "varchar",
-        "price_per_million": "decimal(38,20)",
-        "currency": "varchar",
-        "region": "varchar",
-        "service_tier": "varchar",
-        "quantity_from": "decimal(38,20)",
-        "time_from": "varchar",
-        "time_to": "varchar",
-    },
-    "price_books": {"book": "varchar", "priority": "integer"},
-    "exchange_rates": {"from_currency": "varchar", "to_currency": "varchar", "rate": "decimal(38,20)"},
-    "policies": {"policy": "varchar", "value": "varchar"},
-}
 _CLOCK = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z?$|^24:00$|^$"
-#: Columns that may be absent.
-_ABSENT = {("prices", column) for column in ("region", "service_tier", "quantity_from", "time_from", "time_to")}
-#: Columns that may be empty.
-_OPTIONAL = {("teams", "cost_centre"), ("prices", "provider")} | _ABSENT
-_CHOICES = {
-    ("policies", "policy"): ("model_cost_charged_to",),
-    ("policies", "value"): ("consumers", "owner"),
-    ("prices", "token_kind"): ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "request"),
-}
-
-
-#: Columns that rules may name as `field`; `tag:<key>` beside them.
-LINE_FIELDS = (
-    "source_name",
-    "billed_by",
-    "billing_account_id",
-    "sub_account_id",
-    "sub_account_name",
-    "service_name",
-    "service_category",
-    "sku_id",
-    "region_id",
-    "resource_id",
-    "resource_name",
-    "resource_type",
-    "charge_category",
-    "charge_description",
-)
-HOLDING_FIELDS = ("source_name", "namespace", "account", "user_name", "pool", "cluster", "name")
-_FIELDS = {"owners": {*LINE_FIELDS, *HOLDING_FIELDS}, "virtual_tags": set(LINE_FIELDS)}
-#: What no two rules may say for the same day.
-_ONE_IN_FORCE = {
-    "teams": "team",
-    "exchange_rates": "from_currency || ' to ' || to_currency",
-    "policies": "policy",
-    "required_tags": "tag",
-    "price_books": "book",
-}
 
 
 def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date | None = None, tell: Callable[[str], None] = print) -> str:
@@ -101,7 +33,7 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date
         for table, columns in TABLES.items():
             file = workspace.config / f"{table}.csv"
             digest.update(file.read_bytes() if file.is_file() else b"absent")
-            _load_table(db, table, columns | _DATED, file)
+            _load_table(db, table, columns | DATED, file)
             if table == "owners" and not file.is_file():
                 # without rules of its own a workspace goes by the tag that most have
                 db.execute(
@@ -109,7 +41,7 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date
                     " '*' as pattern, '{value}' as team, null::date as valid_from, null::date as valid_to, 1 as rule_version"
                 )
             elif table in rule_history.VERSIONED:
-                changed = rule_history.remember(db, table, columns | _DATED, restate_from)
+                changed = rule_history.remember(db, table, columns | DATED, restate_from)
                 if changed:
                     tell(
                         f"{file.name}: {changed} {'rule' if changed == 1 else 'rules'} changed or new: in force for days not built yet."
@@ -143,7 +75,7 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
     except duckdb.Error as error:
         raise ConfigError(f"{file}: cannot be read as CSV: {str(error).splitlines()[0]}") from error
     present = [row[0] for row in db.execute("describe rules").fetchall() if row[0] != "rule_row"]
-    absent = [name for name in columns if (table, name) in _ABSENT and name not in present]
+    absent = [name for name in columns if (table, name) in ABSENT and name not in present]
     if absent:
         db.execute(f"create or replace temp table rules as select *, {', '.join(f'null::varchar as {name}' for name in absent)} from rules")
         present += absent
@@ -159,16 +91,20 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
     for name, kind in columns.items():
         value, failed = typed(name, "VARCHAR", kind)
         _refuse(db, file, name, failed, reason(kind))
-        if name not in _DATED and (table, name) not in _OPTIONAL:
+        if name not in DATED and (table, name) not in OPTIONAL:
             _refuse(db, file, name, f"{quoted(name)} is null or trim({quoted(name)}) = ''", "is missing")
-        if (table, name) in _CHOICES:
-            choices = ", ".join(text(choice) for choice in _CHOICES[table, name])
+        if (table, name) in CHOICES:
+            choices = ", ".join(text(choice) for choice in CHOICES[table, name])
             _refuse(db, file, name, f"{quoted(name)} not in ({choices})", f"is not one of {choices}")
         if name in ("time_from", "time_to"):
             _refuse(db, file, name, f"not regexp_matches({quoted(name)}, '{_CLOCK}')", "is no hour of the day, HH:MM in UTC")
         values.append(f"{value} as {name}")
-    if table in _FIELDS:
-        fields = ", ".join(text(field) for field in sorted(_FIELDS[table]))
+    if table == "policies":
+        for policy, said in POLICIES.items():
+            refused = _refused_values(policy, said)
+            _refuse(db, file, "value", f"policy = {text(policy)} and ({refused})", f"is no value of {policy}: {_told(said)}")
+    if table in FIELDS:
+        fields = ", ".join(text(field) for field in sorted(FIELDS[table]))
         _refuse(
             db,
             file,
@@ -185,8 +121,8 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
             " or try_cast(rate as decimal(38, 20)) <> try_cast(rate as decimal(24, 18))",
             "is not above 0 and below a million with at most 18 decimals",
         )
-    if table in _ONE_IN_FORCE:
-        key = _ONE_IN_FORCE[table]
+    if table in ONE_IN_FORCE:
+        key = ONE_IN_FORCE[table]
         _refuse(
             db,
             file,
@@ -203,6 +139,21 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
         )
     _refuse(db, file, "valid_to", "try_cast(valid_to as date) <= try_cast(valid_from as date)", "is not after valid_from")
     db.execute(f"insert into config.{table} select {', '.join(values)}, rule_row from rules")
+
+
+def _told(said: tuple[str, ...] | str) -> str:
+    return said if isinstance(said, str) else f"it is one of {', '.join(said)}"
+
+
+def _refused_values(policy: str, said: tuple[str, ...] | str) -> str:
+    """The SQL that is true of a ``value`` that the policy cannot have."""
+    if not isinstance(said, str):
+        return f"value not in ({', '.join(text(choice) for choice in said)})"
+    if policy == "node_cost_split":
+        return f"value not in ({', '.join(text(split) for split in BUILT_IN_SPLITS)}) and value not in (select split from config.resource_rates)"
+    if policy == "sample_gap_intervals":
+        return "coalesce(try_cast(value as double), 0) < 1"
+    return "not regexp_matches(value, '^[0-9 ]*$')"
 
 
 def _refuse(db: duckdb.DuckDBPyConnection, file: Path, column: str, condition: str | None, says: str) -> None:

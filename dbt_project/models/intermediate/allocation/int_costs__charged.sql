@@ -4,7 +4,7 @@ with days as (
     select build_days.usage_date, coalesce(min(policies.value), 'consumers') as model_cost_charged_to
     from {{ source('meta', 'build_days') }} as build_days
     left join {{ source('config', 'policies') }} as policies
-        on policies.policy = 'model_cost_charged_to' and {{ in_force('policies', 'build_days.usage_date') }}
+        on policies.policy = 'model_cost_charged_to' and policies.cluster is null and policies.pool is null and {{ in_force('policies', 'build_days.usage_date') }}
     group by build_days.usage_date
 ),
 
