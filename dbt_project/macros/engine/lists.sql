@@ -11,3 +11,9 @@
 
 {% macro moment_of_day(day, microseconds) %}{{ return(adapter.dispatch('moment_of_day')(day, microseconds)) }}{% endmacro %}
 {% macro default__moment_of_day(day, microseconds) -%} ({{ day }}::timestamp + to_microseconds({{ microseconds }})) {%- endmacro %}
+
+{# The GPUs of a list with commas, one row each (one row of NULL where none is named), and how many there are. #}
+{% macro named_gpus(text) %}{{ return(adapter.dispatch('named_gpus')(text)) }}{% endmacro %}
+{% macro default__named_gpus(text) -%} unnest(coalesce(string_split({{ text }}, ','), [null])) {%- endmacro %}
+{% macro count_named_gpus(text) %}{{ return(adapter.dispatch('count_named_gpus')(text)) }}{% endmacro %}
+{% macro default__count_named_gpus(text) -%} coalesce(len(string_split({{ text }}, ',')), 0) {%- endmacro %}

@@ -15,3 +15,7 @@
         epoch_us(least({{ end }}, {{ slot_start }} + interval 1 {{ unit }})) - epoch_us(greatest({{ start }}, {{ slot_start }})), 0
     )
 {%- endmacro %}
+
+{# Microseconds from one moment to another. #}
+{% macro microseconds_between(start, end) %}{{ return(adapter.dispatch('microseconds_between')(start, end)) }}{% endmacro %}
+{% macro default__microseconds_between(start, end) -%} (epoch_us({{ end }}) - epoch_us({{ start }})) {%- endmacro %}

@@ -43,16 +43,16 @@ direct as (
 held as (
     select
         slots.usage_date, slots.source_name, slots.billed_by, slots.billing_period,
-        case when slots.layer = 'unknown' then slots.bill_team else slots.team end as team,
-        case when slots.layer = 'unknown' then slots.bill_cost_centre else slots.cost_centre end as cost_centre,
+        case when slots.is_held then slots.team when slots.layer = 'unknown' then slots.bill_team end as team,
+        case when slots.is_held then slots.cost_centre when slots.layer = 'unknown' then slots.bill_cost_centre end as cost_centre,
         case
             when slots.is_unused_commitment then 'unused_commitment'
-            when slots.layer in ('idle', 'down') then slots.layer
-            when slots.layer = 'unknown' and slots.bill_team is not null then 'allocated'
-            when slots.layer = 'unknown' or slots.team is null then 'unowned'
+            when slots.layer in ('idle', 'down', 'stranded') then slots.layer
+            when not slots.is_held and slots.bill_team is not null then 'allocated'
+            when not slots.is_held or slots.team is null then 'unowned'
             else 'allocated'
         end as bucket,
-        case when slots.layer = 'unknown' then slots.basis || '_unknown' when slots.model is not null then 'tokens_self_hosted' else slots.basis end
+        case when slots.layer = 'unknown' and not slots.is_held then slots.basis || '_unknown' when slots.model is not null then 'tokens_self_hosted' else slots.basis end
             as component,
         slots.allocated_cost as cost, slots.currency_code
     from {{ ref('int_slot_hours__allocated') }} as slots
@@ -60,8 +60,8 @@ held as (
         on slots.usage_date = consumed.usage_date and slots.model = consumed.model and consumed.pool_kind = 'self_hosted'
         and slots.source_name = consumed.source_name and slots.billed_by = consumed.billed_by
         and slots.billing_period = consumed.billing_period and slots.team is not distinct from consumed.bill_team
-        and slots.layer = 'held' and not slots.is_unused_commitment
-    where {{ in_build_days('slots.usage_date') }} and consumed.model is null and (slots.layer = 'held' or slots.allocated_cost <> 0)
+        and slots.is_held and not slots.is_unused_commitment
+    where {{ in_build_days('slots.usage_date') }} and consumed.model is null and (slots.is_held or slots.allocated_cost <> 0)
 ),
 
 tokens as (

@@ -1,43 +1,53 @@
--- Who bears a slot-hour's cost: one row per slot-hour, layer, holder and bill. Σ over layers = the slot-hour's cost, exactly.
-{% set slot = ['usage_date', 'hour_start_at', 'slot_level', 'cluster', 'pool', 'node', 'gpu_id'] -%}
+-- Who bears a slot-hour's cost: one row per part of a slot-hour, layer, holder and bill. Σ over layers = the slot-hour's cost, exactly.
+-- `allocated_ratio` is the row's share of the slot's weight (FOCUS AllocatedMethodDetails: AllocatedRatio).
+{% set slot = ['usage_date', 'hour_start_at', 'part_start_at', 'slot_key', 'resource_id'] -%}
 {%- set bill = ['source_name', 'billed_by', 'billing_period', 'component', 'is_unused_commitment', 'bill_team', 'bill_cost_centre',
     'currency_code'] -%}
-{%- set holder = ['layer', 'basis', 'holding_source', 'holding_id', 'job_id', 'model', 'team', 'cost_centre', 'holder_node',
-    'holder_gpu_id'] -%}
+{%- set holder = ['slot_level', 'basis', 'cluster', 'pool', 'layer', 'evidence', 'is_held', 'holding_source', 'holding_id', 'job_id', 'model', 'tenant', 'team', 'cost_centre',
+    'reason', 'holder_node', 'holder_gpu_id', 'weight', 'slot_weight'] -%}
 
 with costs as (
-    select * from {{ ref('int_slot_hours__costed') }} where {{ in_build_days('usage_date') }}
+    select * from {{ ref('int_slot_costs') }} where {{ in_build_days('usage_date') }}
 ),
 
 layers as (
-    select * from {{ ref('int_slot_hours__layers') }} where {{ in_build_days('usage_date') }}
+    select
+        *,
+        sum(weight) over (partition by hour_start_at, part_start_at, slot_key) as slot_weight
+    from {{ ref('int_slot_layers') }}
+    where {{ in_build_days('usage_date') }}
 ),
 
 shares as (
     select
         {% for column in slot + bill %}costs.{{ column }}, {% endfor %}
         costs.cost,
-        layers.layer,
+        layers.slot_level,
         layers.basis,
+        layers.cluster,
+        layers.pool,
+        layers.layer,
+        layers.evidence,
+        layers.is_held,
+        layers.reason,
         layers.source_name as holding_source,
         layers.holding_id,
         layers.job_id,
         layers.model,
+        layers.tenant,
         layers.team,
         layers.cost_centre,
-        layers.holder_node,
-        layers.holder_gpu_id,
-        layers.microseconds,
+        layers.node as holder_node,
+        layers.gpu_id as holder_gpu_id,
+        layers.weight,
+        layers.slot_weight,
         row_number() over (
-            order by costs.hour_start_at, costs.cluster, costs.pool, costs.node, costs.gpu_id, layers.layer, layers.source_name,
-                layers.holding_id, layers.holder_node, layers.holder_gpu_id
+            order by costs.hour_start_at, costs.part_start_at, costs.slot_key, layers.layer, layers.evidence, layers.reason,
+                layers.source_name, layers.holding_id, layers.node, layers.gpu_id, layers.gpu_profile, layers.name
         ) as share_number
     from costs
     inner join layers
-        on costs.hour_start_at = layers.hour_start_at and costs.slot_level = layers.slot_level
-        and costs.cluster = layers.cluster and costs.pool = layers.pool
-        and costs.node is not distinct from layers.node and costs.gpu_id is not distinct from layers.gpu_id
+        on costs.hour_start_at = layers.hour_start_at and costs.part_start_at = layers.part_start_at and costs.slot_key = layers.slot_key
 )
 
-{{ split_exact('shares', by=slot + bill, amount='cost', weight='microseconds', tie_break=['share_number'],
-    keep=slot + bill + holder) }}
+{{ split_exact('shares', by=slot + bill, amount='cost', weight='weight', tie_break=['share_number'], keep=slot + bill + holder) }}

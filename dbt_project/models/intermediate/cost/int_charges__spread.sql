@@ -93,6 +93,8 @@ together as (
 select
     slot_start_at::date as usage_date,
     case when is_node then slot_start_at end as hour_start_at,
+    case when is_node then slot_start_at end as part_start_at,
+    case when is_node then slot_start_at + interval 1 hour end as part_end_at,
     source_name,
     billed_by,
     billing_period,
@@ -118,6 +120,8 @@ union all
 select
     priced.usage_date,
     priced.hour_start_at,
+    priced.hour_start_at as part_start_at,
+    priced.hour_start_at + interval 1 hour as part_end_at,
     priced.source_name,
     priced.billed_by,
     date_trunc('month', priced.usage_date)::date as billing_period,

@@ -10,5 +10,5 @@ select
     count(*) filter (where allocated_cost is null) as hours_without_cost,
     min(cost_reason) filter (where allocated_cost is null) as cost_reason
 from {{ ref('fct_gpu_hours') }}
-where layer = 'held' and {{ in_build_days('usage_date') }}
+where is_held and {{ in_build_days('usage_date') }}
 group by all

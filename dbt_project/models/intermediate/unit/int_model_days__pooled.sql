@@ -29,5 +29,5 @@ select
     currency_code,
     sum(allocated_cost) as cost
 from {{ ref('int_slot_hours__allocated') }}
-where layer = 'held' and model is not null and not is_unused_commitment and {{ in_build_days('usage_date') }}
+where is_held and model is not null and not is_unused_commitment and {{ in_build_days('usage_date') }}
 group by all

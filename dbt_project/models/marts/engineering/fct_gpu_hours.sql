@@ -1,63 +1,95 @@
--- One row per hour, slot (GPU, node or pool) and layer: each holder, idle, unknown, down; and holders on no listed node.
--- Of a slot-hour, gpu_hours add up to what existed and allocated_cost to what it cost.
+-- One row per hour, slot (GPU, GPUs of a model, node or pool), resource, layer and holder; and holders on no listed node.
+-- Of a slot-hour, the hours of its layers add up to what existed and allocated_cost to what it cost.
 {{ config(materialized='incremental', incremental_strategy='days') }}
+{% set row = ['hour_start_at', 'slot_key', 'layer', 'evidence', 'reason', 'is_held', 'node', 'gpu_id', 'source_name', 'holding_id'] -%}
 
 with layers as (
-    select * from {{ ref('int_slot_hours__layers') }} where {{ in_build_days('usage_date') }}
+    select
+        {{ row | join(', ') }}, usage_date, slot_level, basis, cluster, pool, gpu_model, job_id, holder_kind, name, team, cost_centre, tenant,
+        model, gpu_profile, gpu_sharing, share_method, node_cost_split,
+        sum(parts) as parts,
+        sum(weight) as weight,
+        sum(declared_parts) as declared_parts,
+        sum(cpu_microseconds) as cpu_microseconds,
+        max(compute_parts) as compute_parts,
+        max(memory_parts) as memory_parts
+    from {{ ref('int_slot_layers') }}
+    where {{ in_build_days('usage_date') }}
+    group by all
 ),
 
 costs as (
     select
-        hour_start_at, slot_level, cluster, pool, node, gpu_id, layer, holding_source, holding_id, holder_node, holder_gpu_id,
-        sum(allocated_cost) as allocated_cost
+        hour_start_at, slot_key, layer, evidence, reason, is_held, holder_node, holder_gpu_id, holding_source, holding_id,
+        sum(allocated_cost) as allocated_cost,
+        min(resource_id) as resource_id
     from {{ ref('int_slot_hours__allocated') }}
     where {{ in_build_days('usage_date') }}
     group by all
 ),
 
--- holders whose node the capacity list has not, or who hold no GPU on a node of GPUs
+-- holders whose node the capacity list has not, or who hold no GPU on a node whose GPUs bear its cost
 elsewhere as (
-    select holdings.*
-    from {{ ref('int_holding_hours') }} as holdings
-    anti join layers
-        on holdings.hour_start_at = layers.hour_start_at and holdings.source_name = layers.source_name
-        and holdings.holding_id = layers.holding_id and holdings.node is not distinct from layers.holder_node
-        and holdings.gpu_id is not distinct from layers.holder_gpu_id
-    where {{ in_build_days('holdings.usage_date') }}
+    select spans.*, {{ microseconds_between('spans.span_start_at', 'spans.span_end_at') }} as microseconds
+    from {{ ref('int_holding_spans') }} as spans
+    anti join {{ ref('int_slot_holdings') }} as placed
+        on spans.hour_start_at = placed.hour_start_at and spans.source_name = placed.source_name
+        and spans.holding_id = placed.holding_id and spans.node is not distinct from placed.node
+        and spans.gpu_id is not distinct from placed.gpu_id
+    where {{ in_build_days('spans.usage_date') }}
+),
+
+-- of the device, whoever shares it
+sampled as (
+    select
+        hour_start_at, node, gpu_id,
+        sum(busy_microseconds)::double / sum(covered_microseconds) as gpu_utilization_ratio,
+        {{ mean_over_time('sm_active_ratio') }} as sm_active_ratio,
+        {{ mean_over_time('tensor_active_ratio') }} as tensor_active_ratio,
+        {{ mean_over_time('dram_active_ratio') }} as dram_active_ratio
+    from {{ ref('int_gpu_spans__sampled') }}
+    where covered_microseconds > 0 and {{ in_build_days('usage_date') }}
+    group by all
 ),
 
 together as (
     select
-        layers.hour_start_at, layers.usage_date, layers.cluster, layers.pool, layers.holder_node as node,
-        layers.holder_gpu_id as gpu_id, layers.gpu_model, layers.slot_level, layers.layer, layers.holding_id, layers.job_id,
-        layers.holder_kind, layers.name, layers.team, layers.cost_centre, layers.model, layers.source_name,
-        layers.gpu_microseconds * case when layers.basis = 'gpu' then layers.share_ratio else 1 end as gpu_microseconds,
-        case when layers.layer = 'held' then layers.gpu_microseconds end as held_gpu_microseconds,
-        layers.cpu_microseconds * case when layers.basis = 'cpu' then layers.share_ratio else 1 end as cpu_microseconds,
+        layers.hour_start_at, layers.usage_date, layers.cluster, layers.pool, layers.node, layers.gpu_id, layers.gpu_model,
+        layers.slot_level, layers.basis, layers.layer, layers.evidence, layers.reason, layers.is_held, layers.holding_id, layers.job_id,
+        layers.holder_kind, layers.name, layers.team, layers.cost_centre, layers.tenant, layers.model, layers.source_name,
+        layers.gpu_profile, layers.gpu_sharing,
+        concat_ws(', ', 'node: ' || layers.node_cost_split, layers.basis || ': ' || layers.share_method) as allocated_method_id,
+        layers.weight::double / nullif(sum(layers.weight) over (partition by layers.hour_start_at, layers.slot_key), 0)::double
+            as allocated_ratio,
+        layers.compute_parts, layers.memory_parts,
+        case when layers.basis = 'gpu' then {{ part_hours('layers.parts') }} else 0 end as gpu_hours,
+        case when layers.basis = 'gpu' and layers.is_held then {{ part_hours('layers.declared_parts') }} end as held_gpu_hours,
+        case when layers.basis = 'cpu' then {{ part_hours('layers.parts') }} else layers.cpu_microseconds / 3600000000.0 end as cpu_hours,
+        case when layers.basis = 'memory' then {{ part_hours('layers.parts') }} end as memory_gb_hours,
+        costs.resource_id,
         costs.allocated_cost,
         case when costs.allocated_cost is null then 'no bill names the node' end as cost_reason
     from layers
     left join costs
-        on layers.hour_start_at = costs.hour_start_at and layers.slot_level = costs.slot_level
-        and layers.cluster = costs.cluster and layers.pool = costs.pool and layers.layer = costs.layer
-        and layers.holder_node is not distinct from costs.holder_node
-        and layers.holder_gpu_id is not distinct from costs.holder_gpu_id
-        and layers.source_name is not distinct from costs.holding_source
-        and layers.holding_id is not distinct from costs.holding_id
-    where layers.microseconds > 0 or layers.layer = 'held' or costs.allocated_cost <> 0
+        on {% for column in row[:6] %}layers.{{ column }} is not distinct from costs.{{ column }} and {% endfor %}
+        layers.node is not distinct from costs.holder_node and layers.gpu_id is not distinct from costs.holder_gpu_id
+        and layers.source_name is not distinct from costs.holding_source and layers.holding_id is not distinct from costs.holding_id
 
     union all
 
     select
-        hour_start_at, usage_date, cluster, pool, node, gpu_id, null, 'none', 'held', holding_id, job_id, holder_kind, name,
-        team, cost_centre, model, source_name, gpu_microseconds, gpu_microseconds, cpu_microseconds,
+        hour_start_at, usage_date, cluster, pool, node, gpu_id, null, 'none', 'gpu', 'unknown', 'requested', null, true, holding_id, job_id,
+        holder_kind, name, team, cost_centre, tenant, model, source_name, gpu_profile, gpu_sharing, null, null, compute_parts, memory_parts,
+        {{ part_hours('sum(gpu_parts::hugeint * microseconds)') }}, {{ part_hours('sum(gpu_parts::hugeint * microseconds)') }},
+        sum((cpu_count * microseconds)::bigint) / 3600000000.0, null, null,
         case when is_on_known_node then 0::decimal(38, 12) end,
         case
-            when is_on_known_node then 'holds no GPU on a node of GPUs'
+            when is_on_known_node then 'holds nothing that bears the node''s cost'
             when node is null then 'no node named'
             else 'node not in the capacity list'
         end
     from elsewhere
+    group by all
 )
 
 select
@@ -69,24 +101,41 @@ select
     together.gpu_id,
     together.gpu_model,
     together.slot_level,
+    together.basis as resource,
     together.layer,
+    together.evidence,
+    together.reason as layer_reason,
+    together.is_held,
     together.holding_id,
     together.job_id,
     together.holder_kind,
     together.name,
     together.team,
     together.cost_centre,
+    together.tenant,
     together.model,
     together.source_name,
-    together.gpu_microseconds / 3600000000.0 as gpu_hours,
-    together.held_gpu_microseconds / 3600000000.0 as held_gpu_hours,
-    together.cpu_microseconds / 3600000000.0 as cpu_hours,
-    sampled.gpu_utilization_ratio::double as gpu_utilization_ratio,
+    together.gpu_profile,
+    together.gpu_sharing,
+    together.compute_parts / {{ parts_of_one() }}.0 as mig_compute_ratio,
+    together.memory_parts / {{ parts_of_one() }}.0 as mig_memory_ratio,
+    together.gpu_hours,
+    together.held_gpu_hours,
+    together.cpu_hours,
+    together.memory_gb_hours,
+    sampled.gpu_utilization_ratio,
+    sampled.sm_active_ratio,
+    sampled.tensor_active_ratio,
+    sampled.dram_active_ratio,
+    together.allocated_method_id,
+    together.allocated_ratio,
+    together.resource_id as allocated_resource_id,
     together.allocated_cost,
     workspace.currency_code,
     together.cost_reason
 from together
 cross join {{ source('config', 'workspace') }} as workspace
-left join {{ ref('int_gpu_hours__sampled') }} as sampled
-    on together.hour_start_at = sampled.hour_start_at and together.gpu_id = sampled.gpu_id
-    and {{ in_build_days('sampled.usage_date') }}
+left join sampled
+    on together.basis = 'gpu' and together.hour_start_at = sampled.hour_start_at and together.node = sampled.node
+    and case when together.slot_level = 'gpu' then together.gpu_id end is not distinct from sampled.gpu_id
+    and together.slot_level in ('gpu', 'node')

@@ -1,0 +1,1 @@
+select spans.*, 0::bigint as busy_microseconds, 0::bigint as covered_microseconds, 'device' as evidence, null::double as sm_active_ratio, null::double as tensor_active_ratio, null::double as dram_active_ratio, null::double as memory_ratio, 0::bigint as sample_count, '' as holding_id from {{ ref('int_gpu_spans') }} as spans where false
