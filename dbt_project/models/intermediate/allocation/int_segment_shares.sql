@@ -37,7 +37,7 @@ once as (
     left join {{ ref('int_process_spans__sampled') }} as processes
         on holders.slot_level = 'gpu' and holders.hour_start_at = processes.hour_start_at and holders.gpu_id = processes.gpu_id
         and holders.segment_start_at = processes.span_start_at and holders.node = processes.node
-        and processes.holding_id in (holders.holding_id, holders.name)
+        and processes.holding_id in (holders.holding_id, holders.pod_name, holders.name)
 ),
 
 seen as (

@@ -1,6 +1,6 @@
 -- Who holds what of a slot: one row per slot-hour, holding and stretch, with what it declared (`declared_parts`) and, where that was seen,
 -- what it used (`used_parts`, CPU and memory) of the slot's resource, in parts.
-{% set holder = ['usage_date', 'hour_start_at', 'span_start_at', 'span_end_at', 'source_name', 'holding_id', 'job_id', 'holder_kind', 'name',
+{% set holder = ['usage_date', 'hour_start_at', 'span_start_at', 'span_end_at', 'source_name', 'holding_id', 'job_id', 'holder_kind', 'name', 'pod_name',
     'node', 'gpu_id', 'instance_id', 'gpu_profile', 'gpu_sharing', 'model', 'tenant', 'team', 'cost_centre', 'gpu_parts', 'is_shared',
     'compute_parts', 'memory_parts', 'mig_share', 'cpu_count', 'memory_gb', 'disk_gb'] -%}
 with spans as (

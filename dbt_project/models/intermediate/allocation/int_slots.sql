@@ -93,7 +93,9 @@ shared_by as (
     -- a node of which nothing but its being there is known, and nodes shared by a holder's largest share
     select *, 'node' as basis, node_level as slot_level
     from levelled
-    where unit_of_node = 1 and (node_cost_split in ('max_share', 'billing_weights') or (node_gpu_microseconds = 0 and node_cpu_microseconds = 0))
+    where unit_of_node = 1 and (node_cost_split in ('max_share', 'billing_weights') or (
+            node_gpu_microseconds = 0 and node_cpu_microseconds = 0 and (node_cost_split = 'gpu' or node_memory_gb_microseconds = 0)
+        ))
 )
 
 select

@@ -91,7 +91,7 @@ select
     hour_start_at,
     greatest(started_at, hour_start_at) as span_start_at,
     least(ended_at, hour_start_at + interval 1 hour) as span_end_at,
-    source_name, holding_id, job_id, holder_kind, name,
+    source_name, holding_id, job_id, holder_kind, name, namespace || '/' || name as pod_name,
     coalesce(on_cluster, cluster, '') as cluster,
     coalesce(on_pool, pool, '') as pool,
     node,
