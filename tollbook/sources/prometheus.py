@@ -321,7 +321,10 @@ def _read_table(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wante
         # units behind numbers are nvidia-smi's: 45 %, 11125 MiB, [N/A]
         number_text = f"regexp_replace(trim({cell}::varchar), '\\s*(%|[kMG]?i?B|W|MHz)$', '')"
         db.execute(f"insert into prometheus_read select file_row, {key}, {number_text}, {at} from delivery where {cell} is not null")
-        db.execute(f"insert into prometheus_pairs select {key} as series, any_value({name}), any_value({pairs}) from delivery group by 1")
+        db.execute(
+            f"insert into prometheus_pairs select {key}, {name}, {pairs} from delivery"
+            f" semi join (select min(file_row) as file_row from delivery group by {key}) as one using (file_row)"
+        )
     if not time:
         _refuse_timeless(db, file, source, wanted)
 

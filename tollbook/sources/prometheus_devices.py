@@ -4,7 +4,7 @@ Sources: DCGM-Exporter (default counters, "Profiling metrics", Kubernetes mode),
 nvidia_gpu_exporter (METRICS.md), HAMi's vGPU monitor, NVML-based exporters (``nvidia_gpu_duty_cycle``).
 
 - DCGM writes "no data" as numbers: 0x7ffffff0 and up to 0x7fffffff (int32), 0x7ffffffffffffff0 and up (int64), 2^47 and up (float).
-- Under time-slicing dcgm-exporter repeats the device's value for every pod; it stays the device's. From 4.5.3 it can state each
+- Under time-slicing dcgm-exporter repeats the device's value for every pod; it stays the device's. Newer versions can state each
   pod's own (``--kubernetes-virtual-gpus`` with host PIDs), by the same names: known by pods (label ``vgpu``) that state different
   values of one GPU at one moment. Option ``pod_values`` says so instead: ``device`` or ``process``.
 - nvidia_gpu_exporter writes UUIDs without their ``GPU-``; here each GPU has one name, as DCGM, nvidia-smi and Kubernetes write it.
