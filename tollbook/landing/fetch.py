@@ -7,6 +7,8 @@ are no page. Not retried: other 4xx. The key is never part of a message.
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +19,7 @@ import httpx
 import msgspec
 import tenacity
 
-from tollbook.errors import DeliveryError
+from tollbook.errors import ConfigError, DeliveryError
 
 _RETRIED = (408, 409, 425, 429)
 _LONGEST_WAIT = 600.0
@@ -71,13 +73,13 @@ def read_pages(client: httpx.Client, path: str, query: list[tuple[str, str]], st
             is_kept = True
         else:
             try:
-                body = _ask(client, path, [*query, *([("page", cursor)] if cursor else [])], attempts, sleep)
-            except _Refused as refused:
+                body = ask(client, path, [*query, *([("page", cursor)] if cursor else [])], attempts, sleep, decode)
+            except Refused as refused:
                 if is_kept and refused.status in (400, 404, 410, 422):
                     raise CursorGone(str(refused)) from refused
                 raise DeliveryError(str(refused)) from refused
             is_kept = False
-            _write(stage / f"{number:06d}.json", body)
+            write(stage / f"{number:06d}.json", body)
         page = decode(body)
         pages.append(body)
         digest = sha256(b"\n".join(bytes(bucket) for bucket in page.data)).digest()
@@ -106,13 +108,37 @@ def decode(body: bytes) -> Page:
     return msgspec.json.decode(body, type=Page)
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """The API will not answer this request; ``status`` is the HTTP one."""
+
     def __init__(self, said: str, status: int):
         super().__init__(said)
         self.status = status
 
 
-def _ask(client: httpx.Client, path: str, query: list[tuple[str, str]], attempts: int, sleep: Sleep) -> bytes:
+def key_of(source: str, variable: str) -> str:
+    """The key that an environment variable holds.
+
+    Raises:
+        ConfigError: it is not set, or holds no key.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(f"{source}: environment variable {variable} is not set; it must hold the admin key.")
+    if not re.fullmatch("[!-~]+", key):
+        raise ConfigError(f"{source}: what environment variable {variable} holds is no key: it has blanks or signs beyond ASCII.")
+    return key
+
+
+def ask(
+    client: httpx.Client, path: str, query: list[tuple[str, str]], attempts: int, sleep: Sleep, check: Callable[[bytes], object]
+) -> bytes:
+    """One answer, asked for again while that may help; ``check`` raises MsgspecError for what is no answer.
+
+    Raises:
+        Refused: the API will not answer.
+        DeliveryError: it stays out of reach.
+    """
     backoff = tenacity.wait_exponential_jitter(initial=1, max=60)
 
     def wait(state: tenacity.RetryCallState) -> float:
@@ -127,14 +153,14 @@ def _ask(client: httpx.Client, path: str, query: list[tuple[str, str]], attempts
         reraise=True,
     )
     try:
-        return retrying(_ask_once, client, path, query)
+        return retrying(_ask_once, client, path, query, check)
     except _Again as error:
         raise DeliveryError(
             f"{path}: {error}, {attempts} times. Nothing was delivered; what was read is kept, so pull again later to go on."
         ) from error
 
 
-def _ask_once(client: httpx.Client, path: str, query: list[tuple[str, str]]) -> bytes:
+def _ask_once(client: httpx.Client, path: str, query: list[tuple[str, str]], check: Callable[[bytes], object]) -> bytes:
     try:
         answer = client.get(path, params=query)
     except httpx.TransportError as error:
@@ -142,9 +168,9 @@ def _ask_once(client: httpx.Client, path: str, query: list[tuple[str, str]]) -> 
     if answer.status_code in _RETRIED or answer.status_code >= 500:
         raise _Again(f"status {answer.status_code}", _retry_after(answer))
     if answer.status_code != 200:
-        raise _Refused(f"{path}: status {answer.status_code}{_complaint(answer)}. Nothing was delivered.", answer.status_code)
+        raise Refused(f"{path}: status {answer.status_code}{_complaint(answer)}. Nothing was delivered.", answer.status_code)
     try:
-        decode(answer.content)
+        check(answer.content)
     except msgspec.MsgspecError as error:
         raise _Again(f"the answer is no page ({error})") from error
     return answer.content
@@ -154,7 +180,7 @@ def _retry_after(answer: httpx.Response) -> float:
     """Seconds, from a number or an HTTP date; 0 where there is none or it cannot be read.
 
     Raises:
-        _Refused: the API wants to be left alone for longer than a task should wait.
+        Refused: the API wants to be left alone for longer than a task should wait.
     """
     said = answer.headers.get("retry-after", "").strip()
     if not said:
@@ -168,7 +194,7 @@ def _retry_after(answer: httpx.Response) -> float:
             return 0.0
         seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds()
     if seconds > _LONGEST_WAIT:
-        raise _Refused(f"{answer.url.path}: status {answer.status_code}, not before {said}. Pull again then, to go on.", answer.status_code)
+        raise Refused(f"{answer.url.path}: status {answer.status_code}, not before {said}. Pull again then, to go on.", answer.status_code)
     return max(seconds, 0.0)
 
 
@@ -181,7 +207,8 @@ def _complaint(answer: httpx.Response) -> str:
     return f" ({said})" if said else ""
 
 
-def _write(file: Path, body: bytes) -> None:
+def write(file: Path, body: bytes) -> None:
+    """Replace the file as a whole."""
     partial = file.with_name(file.name + ".partial")
     partial.write_bytes(body)
     partial.replace(file)

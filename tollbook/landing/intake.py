@@ -22,6 +22,8 @@ def insert(db, workspace: Workspace, delivery: Delivery, name: str, file: Path) 
     """
     source = delivery.source
     db.execute("drop view if exists temp.delivery")
+    # where the file lay when it came: its path may say what the file does not
+    db.execute("set variable delivered_name = ?", [name])
     select = reader_of(source)(db, file, source, source.currency or workspace.currency)
     described = {row[0]: row[1] for row in db.execute(f"describe {select}").fetchall()}
     columns = _delivered_columns(db) or set(described) - {"file_row", "cast_fault"}

@@ -3,12 +3,11 @@
 A source with ``options: {pull: {...}}`` is pulled from where its last pull ended, less ``again_days`` that the vendor may
 still restate, up to the last full UTC day. Pages are staged in ``.pulls/<source>``; only when the range is complete do they
 become deliveries, so a pull that stops leaves no half a day and goes on where it was. A day that says the same again keeps
-its file. A day that had a delivery and now has nothing keeps it too, and is named: an API that forgets is no credit.
+its file. A day that had a delivery and now has nothing keeps it too, and is named: an API that forgets is no credit. A Prometheus server is pulled up to now (``pull_prometheus``).
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -27,7 +26,8 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from tollbook.errors import BusyError, ConfigError, DeliveryError
-from tollbook.landing import fetch
+from tollbook.landing import fetch, pull_prometheus
+from tollbook.landing.pull_prometheus import PrometheusOptions
 from tollbook.landing.vendors import APIS, Api, day_of
 from tollbook.workspace import Source, Workspace
 
@@ -127,28 +127,29 @@ def pull_source(
     """
     options = _options(source)
     folder = _folder(workspace, source)
-    key = os.environ.get(options.key_env, "").strip()
-    if not key:
-        raise ConfigError(f"{source.name}: environment variable {options.key_env} is not set; it must hold the admin key.")
-    if not re.fullmatch("[!-~]+", key):
-        raise ConfigError(
-            f"{source.name}: what environment variable {options.key_env} holds is no key: it has blanks or signs beyond ASCII."
-        )
+    is_prometheus = isinstance(options, PrometheusOptions)
+    key = "" if is_prometheus else fetch.key_of(source.name, options.key_env)
     home = workspace.root / ".pulls" / source.name
     home.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(home / ".lock", timeout=0)
     try:
         with lock:
+            if is_prometheus:
+                report = PullReport(source.name, options.since, options.since)
+                pull_prometheus.pull(options, source, folder, home, (start, end), now or datetime.now(UTC), sleep, report)
+                return report
             return _pull(options, source, folder, home, key, (start, end), now or datetime.now(UTC), sleep)
     except filelock.Timeout as error:
         raise BusyError(f"{source.name} is being pulled by another process.") from error
 
 
-def _options(source: Source) -> PullOptions:
+def _options(source: Source) -> PullOptions | PrometheusOptions:
     given = source.options.get("pull")
     if not isinstance(given, dict):
         raise ConfigError(f"{source.name}: nothing says how to pull it; give it options: {{pull: {{since: 2026-01-01}}}}.")
     try:
+        if pull_prometheus.applies(source):
+            return PrometheusOptions.model_validate(given)
         options = PullOptions.model_validate({"api": source.format} | given)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'pull'}: {fault['msg']}" for fault in error.errors(include_input=False))
