@@ -31,13 +31,16 @@ once as (
         holders.* exclude (declared_parts, used_parts, shared_microseconds, span_start_at, span_end_at),
         (declared_parts::hugeint * shared_microseconds)::hugeint as declared_parts,
         (used_parts::hugeint * shared_microseconds)::hugeint as used_parts,
-        case when holders.is_shared or holders.instance_id is not null then processes.busy_microseconds end as process_microseconds,
-        processes.covered_microseconds as process_covered_microseconds
+        case when holders.is_shared or holders.instance_id is not null
+            then coalesce(by_id.busy_microseconds, by_pod.busy_microseconds, by_name.busy_microseconds) end as process_microseconds,
+        coalesce(by_id.covered_microseconds, by_pod.covered_microseconds, by_name.covered_microseconds) as process_covered_microseconds
     from holders
-    left join {{ ref('int_process_spans__sampled') }} as processes
-        on holders.slot_level = 'gpu' and holders.hour_start_at = processes.hour_start_at and holders.gpu_id = processes.gpu_id
-        and holders.segment_start_at = processes.span_start_at and holders.node = processes.node
-        and processes.holding_id in (holders.holding_id, holders.pod_name, holders.name)
+    {%- for alias, key in {'by_id': 'holding_id', 'by_pod': 'pod_name', 'by_name': 'name'}.items() %}
+    left join {{ ref('int_process_spans__sampled') }} as {{ alias }}
+        on holders.slot_level = 'gpu' and holders.hour_start_at = {{ alias }}.hour_start_at and holders.gpu_id = {{ alias }}.gpu_id
+        and holders.segment_start_at = {{ alias }}.span_start_at and holders.node = {{ alias }}.node
+        and holders.{{ key }} = {{ alias }}.holding_id
+    {%- endfor %}
 ),
 
 seen as (
