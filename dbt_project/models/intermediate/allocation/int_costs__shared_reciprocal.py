@@ -97,11 +97,9 @@ def final_weights(rows):
 
 def model(dbt, session):
     """The dbt model."""
-    import pyarrow as pa
-
     dbt.config(materialized="table")
-    weights = dbt.ref("int_costs__shared_weights")
-    linked = weights.filter("next_pool_key is not null").project("usage_date, step").distinct()
+    weights = dbt.ref("int_costs__shared_weights").set_alias("weights")
+    linked = weights.filter("next_pool_key is not null").project("usage_date, step").distinct().set_alias("linked")
     rows = weights.join(linked, "usage_date, step", how="semi").project(
         "usage_date, step, pool_key, cluster, pool, node, receiver_key, weight::varchar, next_pool_key, next_cluster, next_pool, next_node"
     )
@@ -113,6 +111,13 @@ def model(dbt, session):
         for (day, step), shares in sorted(steps.items())
         for pool, receiver, weight in final_weights(shares)
     ]
+    if not result:
+        # the usual case: nothing gives to each other
+        return weights.filter("false").project(
+            "usage_date, step, pool_key, cluster, pool, node, receiver_key, weight::decimal(38, 0) as weight"
+        )
+    import pyarrow as pa
+
     columns = {
         "usage_date": pa.date32(),
         "step": pa.int32(),
@@ -123,6 +128,6 @@ def model(dbt, session):
         "receiver_key": pa.string(),
         "weight": pa.decimal128(38, 0),
     }
-    arrays = list(zip(*result, strict=True)) or [[]] * len(columns)
+    arrays = list(zip(*result, strict=True))
     arrays[-1] = [Decimal(weight) for weight in arrays[-1]]
     return pa.table({name: pa.array(values, kind) for (name, kind), values in zip(columns.items(), arrays, strict=True)})
