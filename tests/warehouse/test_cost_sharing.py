@@ -24,13 +24,15 @@ sources:
   - {name: fleet, table: capacity, path: landing/fleet/*.csv}
   - {name: pods, table: holdings, path: landing/pods/*.csv}
   - {name: drivers, table: usage_drivers, path: landing/drivers/*.csv}
+  - {name: gateway, table: requests, path: landing/gateway/*.csv}
 """
 BILL = (
     "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,"
     "ServiceCategory,ResourceId,Tags,ProviderName\n"
 )
 FLEET = "node,cluster,pool,gpu_model,gpu_count,started_at,ended_at\n"
-PODS = "holding_id,job_id,cluster,node,gpu_count,gpu_share,started_at,ended_at,labels\n"
+PODS = "holding_id,job_id,cluster,node,gpu_count,gpu_share,started_at,ended_at,labels,model\n"
+REQUESTS = "requested_at,provider,model,team,input_tokens,output_tokens\n"
 DRIVERS = "started_at,ended_at,driver,quantity,team,job_id,resource_id\n"
 RULES = "rule_id,step,cost,within,method,driver,receivers,valid_from,valid_to\n"
 MARTS = ["finance.fct_shared_costs", "finance.fct_chargeback_days", "finance.fct_chargeback", "quality.fct_bridge"]
@@ -54,8 +56,8 @@ def node(number, name, cluster, gpus, pool="p"):
     return f"{name},{cluster},{pool},A10,{gpus},{day(number)},{day(number, 24)}\n"
 
 
-def pod(number, name, on, cluster, gpus, hours, team, job=""):
-    return f'{name},{job},{cluster},{on},{gpus},1,{day(number)},{day(number, hours)},"{{""team"":""{team}""}}"\n'
+def pod(number, name, on, cluster, gpus, hours, team, job="", model=""):
+    return f'{name},{job},{cluster},{on},{gpus},1,{day(number)},{day(number, hours)},"{{""team"":""{team}""}}",{model}\n'
 
 
 def rule(number, name, step, cost, method, within="", driver="", receivers=""):
@@ -109,6 +111,15 @@ CASES = {
     12: [charge(12, 7), charge(12, 1, "a"), rule(12, "nowhere", 1, "bucket:unowned", "proportional", "node")],
     13: [charge(13, -12, "platform"), rule(13, "credit", 1, "team:platform", "weights", receivers="a=1;b=2;platform=1")],
     14: [charge(14, 5), charge(14, 5, "a")],
+    # nobody reported anything of a cluster: its cost is unknown, and not what other unowned cost is
+    29: [
+        charge(29, 24, resource="s1"), node(29, "s1", "silent", 1), charge(29, 7),
+        rule(29, "silence", 1, "bucket:unknown", "weights", receivers="a=1"),
+        # a model of `serving` holds half of m1; b's requests pay for it
+        charge(29, 48, resource="m1"), node(29, "m1", "km", 2), pod(29, "s", "m1", "km", 1, 24, "serving", model="m"),
+        f"{day(29, 5)},,m,b,10,10\n",
+        rule(29, "of-serving", 1, "bucket:idle", "proportional", "node"),
+    ],
 }  # fmt: skip
 DRAWN = range(15, 29)
 TEAMS = ["a", "b", "c", "platform", "network"]
@@ -151,7 +162,7 @@ def folder_of(row):
     if "Nimbus" in row:
         return "bill"
     if cells[0].startswith("2026-09-"):
-        return "drivers"
+        return "gateway" if cells[2] == "m" else "drivers"
     if "team" in row and '"{' in row:
         return "pods"
     return "fleet" if "A10" in cells else "config"
@@ -168,7 +179,7 @@ def workspace_of_cases(tmp_path_factory):
     (root / "config/cost_sharing.csv").write_text(RULES + rules)
     (root / "config/teams.csv").write_text("team,cost_centre,valid_from,valid_to\nAlpha,cc-1,,\nPlatform,cc-9,2026-09-04,2026-09-05\n")
     workspace = Workspace.open(root)
-    heads = {"bill": BILL, "fleet": FLEET, "pods": PODS, "drivers": DRIVERS}
+    heads = {"bill": BILL, "fleet": FLEET, "pods": PODS, "drivers": DRIVERS, "gateway": REQUESTS}
     for night in (1, 2):
         for folder, head in heads.items():
             for number in rows:
@@ -306,6 +317,13 @@ def test_what_is_kept_says_why_and_without_a_rule_nothing_moves(shared, charged)
     assert shared(12) == ({}, {("nowhere", "unowned"): (7, "no_node")})
     assert shared(14) == ({}, {})
     assert charged(14) == {"a": 5, "unowned": 5}
+
+
+def test_unknown_cost_and_the_idle_of_a_node_that_serves_a_model(shared, charged):
+    assert shared(29)[0] == {
+        ("silence", "a"): 24, ("silence", "unowned"): -24, ("of-serving", "serving"): 24, ("of-serving", "idle"): -24,
+    }  # fmt: skip
+    assert charged(29) == {"a": 24, "unowned": 7, "idle": 0, "serving": 24, "b": 24}
 
 
 def test_whatever_the_rules_every_bill_is_conserved_and_nobody_pays_less_than_nothing(workspace_of_cases, ask):
