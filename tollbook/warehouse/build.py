@@ -147,7 +147,7 @@ def _models_hash() -> str:
     digest = hashlib.sha256()
     for folder in ("models", "macros", "seeds"):
         for file in sorted((PROJECT / folder).rglob("*")):
-            if file.suffix in (".sql", ".csv", ".yml"):
+            if file.suffix in (".sql", ".csv", ".yml", ".py"):
                 digest.update(file.read_bytes())
     return digest.hexdigest()
 

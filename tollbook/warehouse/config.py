@@ -12,7 +12,7 @@ import duckdb
 from tollbook.errors import ConfigError
 from tollbook.sources.typing import quoted, reason, text, typed
 from tollbook.warehouse import rule_history
-from tollbook.warehouse.rule_tables import ABSENT, BUILT_IN_SPLITS, CHOICES, DATED, FIELDS, ONE_IN_FORCE, OPTIONAL, POLICIES, TABLES
+from tollbook.warehouse.rule_tables import ABSENT, BUILT_IN_SPLITS, CHECKS, CHOICES, DATED, FIELDS, ONE_IN_FORCE, OPTIONAL, POLICIES, TABLES
 from tollbook.workspace import Workspace
 
 _CLOCK = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z?$|^24:00$|^$"
@@ -103,6 +103,8 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
         for policy, said in POLICIES.items():
             refused = _refused_values(policy, said)
             _refuse(db, file, "value", f"policy = {text(policy)} and ({refused})", f"is no value of {policy}: {_told(said)}")
+    for column, condition, says in CHECKS.get(table, ()):
+        _refuse(db, file, column, condition, says)
     if table in FIELDS:
         fields = ", ".join(text(field) for field in sorted(FIELDS[table]))
         _refuse(

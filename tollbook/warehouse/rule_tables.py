@@ -39,6 +39,15 @@ TABLES: dict[str, dict[str, str]] = {
         "rate": "decimal(18,9)",
     },
     "policies": {"policy": "varchar", "value": "varchar", "cluster": "varchar", "pool": "varchar"},
+    "cost_sharing": {
+        "rule_id": "varchar",
+        "step": "integer",
+        "cost": "varchar",
+        "within": "varchar",
+        "method": "varchar",
+        "driver": "varchar",
+        "receivers": "varchar",
+    },
 }
 _CLOCK_COLUMNS = ("region", "service_tier", "quantity_from", "time_from", "time_to")
 #: Columns that may be absent.
@@ -46,6 +55,9 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("policies", "cluster"),
     ("policies", "pool"),
     ("resource_rates", "gpu_model"),
+    ("cost_sharing", "within"),
+    ("cost_sharing", "driver"),
+    ("cost_sharing", "receivers"),
 }
 #: Columns that may be empty.
 OPTIONAL = {("teams", "cost_centre"), ("prices", "provider")} | ABSENT
@@ -67,6 +79,55 @@ CHOICES = {
     ("prices", "token_kind"): ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "request"),
     ("resource_rates", "resource"): ("gpu", "cpu", "memory_gb", "disk_gb"),
     ("resource_rates", "rate_kind"): ("weight", "declared"),
+    ("cost_sharing", "within"): ("node", "pool", "cluster", "everything"),
+    ("cost_sharing", "method"): ("proportional", "even", "weights", "driver", "kept"),
+}
+#: Steps of cost_sharing.csv: int_costs__shared takes one after the other.
+SHARING_STEPS = 9
+#: What `bucket:` may name in cost_sharing.csv.
+SHARED_BUCKETS = ("idle", "down", "stranded", "unknown", "unowned", "unused_commitment")
+_LISTED = r"^\s*[^;=]+=\s*[0-9]+(\.[0-9]{1,6})?\s*(;\s*[^;=]+=\s*[0-9]+(\.[0-9]{1,6})?\s*)*;?\s*$"
+_NAMES_COMPONENT = r"(^|;)\s*component\s*:"
+#: Checks of whole rows: table to (column named, SQL that is true of a row to refuse, what is said). All columns are text there.
+CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "cost_sharing": (
+        ("step", f"try_cast(step as integer) not between 1 and {SHARING_STEPS}", f"is no step from 1 to {SHARING_STEPS}"),
+        (
+            "cost",
+            r"not regexp_matches(lower(cost), '^\s*(team|component)\s*:\s*\S')"
+            rf" and not regexp_matches(lower(cost), '^\s*bucket\s*:\s*({'|'.join(SHARED_BUCKETS)})\s*$')",
+            f"is not team:<team>, component:<component> or bucket: and one of {', '.join(SHARED_BUCKETS)}",
+        ),
+        ("driver", "method = 'driver' and driver is null", "is missing; method driver shares by the driver of that name"),
+        ("driver", "method <> 'driver' and driver is not null", "is named, which only method driver uses"),
+        ("receivers", "method = 'weights' and receivers is null", "is missing; method weights takes team=weight;team=weight"),
+        (
+            "receivers",
+            f"method = 'weights' and (not regexp_matches(receivers, '{_LISTED}') or not regexp_matches(receivers, '=[ 0-9.]*[1-9]'))",
+            "is not team=weight;team=weight with weights of at most 6 decimals, not all of them 0",
+        ),
+        ("receivers", "method <> 'weights' and contains(receivers, '=')", "gives weights, which only method weights uses"),
+        ("receivers", "method = 'kept' and receivers is not null", "is named, but method kept gives to nobody"),
+        ("receivers", r"regexp_matches(lower(receivers), '(^|;)\s*bucket\s*:')", "names a bucket, which pays nothing"),
+        (
+            "receivers",
+            f"method in ('proportional', 'driver') and regexp_matches(lower(receivers), '{_NAMES_COMPONENT}')",
+            "names a component, which only the methods weights and even can give to",
+        ),
+        (
+            "receivers",
+            "exists (select 1 from (select unnest(string_split(lower(rules.receivers), ';')) as item) as listed"
+            f" where regexp_matches(item, '{_NAMES_COMPONENT}') and not exists (select 1 from rules as other where other.step = rules.step"
+            " and regexp_replace(lower(trim(other.cost)), '\\s*:\\s*', ':')"
+            " = regexp_replace(trim(split_part(item, '=', 1)), '\\s*:\\s*', ':')))",
+            "names a component that no rule of the same step shares: a component cannot pay",
+        ),
+        (
+            "within",
+            "within <> 'everything' and (method in ('weights', 'driver') or (method = 'even' and receivers is not null))",
+            "chooses nobody here: the receivers are those that the list or the driver names; leave it empty",
+        ),
+    ),
 }
 
 #: Columns that rules may name as `field`; `tag:<key>` beside them.
@@ -96,4 +157,5 @@ ONE_IN_FORCE = {
     "resource_rates": "split || ' ' || resource || ' ' || coalesce(gpu_model, '')",
     "required_tags": "tag",
     "price_books": "book",
+    "cost_sharing": "cost || ' in step ' || step",
 }

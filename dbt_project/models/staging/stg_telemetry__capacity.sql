@@ -1,5 +1,6 @@
 -- One row per node or GPU and interval; an interval without an end lasts to the horizon of what is known.
--- `state` is up, drain (what runs goes on, nothing new starts) or down; `says_resource`: the row itself names the ResourceId.
+-- Dumps repeat an interval: the row that knows its end counts, then the later end, then the later file. `says_resource`: the row itself
+-- names the ResourceId.
 select
     capacity.source_name,
     coalesce(capacity.cluster, '') as cluster,
@@ -23,3 +24,8 @@ select
     coalesce(capacity.ended_at, horizon.horizon_at) as ended_at
 from {{ source('raw', 'capacity') }} as capacity
 cross join {{ source('meta', 'horizon') }} as horizon
+qualify row_number() over (
+    partition by capacity.source_name, capacity.cluster, capacity.node, capacity.gpu_id, capacity.gpu_model, capacity.state, capacity.resource_id,
+        capacity.started_at
+    order by capacity.ended_at desc nulls last, capacity.file_name desc, capacity.file_row desc
+) = 1

@@ -1,4 +1,5 @@
--- Everything that is charged, each cent once: one row per day, bill, payer and component. Buckets keep what nobody pays for.
+-- Everything that is charged, each cent once, before shared costs are shared out: one row per day, bill, payer, component and node.
+-- Buckets keep what nobody pays for; cluster, pool and node are NULL where the cost is not a node's.
 -- A model's cost is charged to its consumers or stays with the owner, as the dated policy `model_cost_charged_to` says.
 with days as (
     select build_days.usage_date, coalesce(min(policies.value), 'consumers') as model_cost_charged_to
@@ -28,7 +29,7 @@ direct as (
         spread.usage_date, spread.source_name, spread.billed_by, spread.billing_period, spread.team, spread.cost_centre,
         case when spread.is_unused_commitment then 'unused_commitment' when spread.team is null then 'unowned' else 'allocated' end as bucket,
         case when spread.model is not null then 'tokens_vendor' else spread.component end as component,
-        spread.cost, spread.currency_code
+        null::varchar as cluster, null::varchar as pool, null::varchar as node, spread.cost, spread.currency_code
     from {{ ref('int_charges__spread') }} as spread
     left join costed_slots
         on spread.hour_start_at = costed_slots.hour_start_at and spread.resource_id = costed_slots.resource_id
@@ -52,9 +53,12 @@ held as (
             when not slots.is_held or slots.team is null then 'unowned'
             else 'allocated'
         end as bucket,
-        case when slots.layer = 'unknown' and not slots.is_held then slots.basis || '_unknown' when slots.model is not null then 'tokens_self_hosted' else slots.basis end
-            as component,
-        slots.allocated_cost as cost, slots.currency_code
+        case
+            when slots.layer = 'unknown' and not slots.is_held then slots.basis || '_unknown'
+            when slots.model is not null then 'tokens_self_hosted'
+            else slots.basis
+        end as component,
+        slots.cluster, slots.pool, slots.node, slots.allocated_cost as cost, slots.currency_code
     from {{ ref('int_slot_hours__allocated') }} as slots
     left join consumed
         on slots.usage_date = consumed.usage_date and slots.model = consumed.model and consumed.pool_kind = 'self_hosted'
@@ -72,7 +76,7 @@ tokens as (
         case when allocated.team is null then allocated.bill_cost_centre else allocated.cost_centre end as cost_centre,
         case when coalesce(allocated.team, allocated.bill_team) is null then 'unowned' else 'allocated' end as bucket,
         'tokens_' || allocated.pool_kind as component,
-        allocated.allocated_cost as cost, allocated.currency_code
+        null as cluster, null as pool, null as node, allocated.allocated_cost as cost, allocated.currency_code
     from {{ ref('int_model_days__allocated') }} as allocated
     inner join days on allocated.usage_date = days.usage_date
     where days.model_cost_charged_to = 'consumers' and {{ in_build_days('allocated.usage_date') }}
@@ -85,7 +89,7 @@ estimated as (
         date_trunc('month', priced.usage_date)::date as billing_period, priced.team, priced.cost_centre,
         case when priced.team is null then 'unowned' else 'allocated' end as bucket,
         'tokens_vendor' as component,
-        priced.list_cost as cost, workspace.currency_code
+        null as cluster, null as pool, null as node, priced.list_cost as cost, workspace.currency_code
     from {{ ref('int_token_days__priced') }} as priced
     cross join {{ source('config', 'workspace') }} as workspace
     where priced.pool_kind is null and priced.provider is not null and priced.list_cost is not null
@@ -96,7 +100,7 @@ estimated as (
 rounding as (
     select
         charge_date as usage_date, source_name, billed_by, billing_period, null as team, null as cost_centre,
-        'rounding' as bucket, 'rounding' as component,
+        'rounding' as bucket, 'rounding' as component, null as cluster, null as pool, null as node,
         (sum(reporting_effective_cost) - sum(reporting_effective_cost::decimal(38, 12)))::decimal(38, 12) as cost, currency_code
     from {{ ref('int_charges__owned') }}
     where {{ in_build_days('charge_date') }}
@@ -131,6 +135,9 @@ select
     bucket,
     component,
     basis,
+    cluster,
+    pool,
+    node,
     sum(cost) as charged_cost,
     currency_code
 from charged

@@ -4,7 +4,7 @@
 {%- set bill = ['source_name', 'billed_by', 'billing_period', 'component', 'is_unused_commitment', 'bill_team', 'bill_cost_centre',
     'currency_code'] -%}
 {%- set holder = ['slot_level', 'basis', 'cluster', 'pool', 'layer', 'evidence', 'is_held', 'holding_source', 'holding_id', 'job_id', 'model', 'tenant', 'team', 'cost_centre',
-    'reason', 'holder_node', 'holder_gpu_id', 'weight', 'slot_weight'] -%}
+    'reason', 'node', 'gpu_id', 'weight', 'slot_weight'] -%}
 
 with costs as (
     select * from {{ ref('int_slot_costs') }} where {{ in_build_days('usage_date') }}
@@ -37,8 +37,8 @@ shares as (
         layers.tenant,
         layers.team,
         layers.cost_centre,
-        layers.node as holder_node,
-        layers.gpu_id as holder_gpu_id,
+        layers.node,
+        layers.gpu_id,
         layers.weight,
         layers.slot_weight,
         row_number() over (

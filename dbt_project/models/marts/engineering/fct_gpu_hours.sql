@@ -20,7 +20,7 @@ with layers as (
 
 costs as (
     select
-        hour_start_at, slot_key, layer, evidence, reason, is_held, holder_node, holder_gpu_id, holding_source, holding_id,
+        hour_start_at, slot_key, layer, evidence, reason, is_held, node, gpu_id, holding_source, holding_id,
         sum(allocated_cost) as allocated_cost,
         min(resource_id) as resource_id
     from {{ ref('int_slot_hours__allocated') }}
@@ -72,7 +72,7 @@ together as (
     from layers
     left join costs
         on {% for column in row[:6] %}layers.{{ column }} is not distinct from costs.{{ column }} and {% endfor %}
-        layers.node is not distinct from costs.holder_node and layers.gpu_id is not distinct from costs.holder_gpu_id
+        layers.node is not distinct from costs.node and layers.gpu_id is not distinct from costs.gpu_id
         and layers.source_name is not distinct from costs.holding_source and layers.holding_id is not distinct from costs.holding_id
 
     union all
