@@ -79,7 +79,8 @@ def test_a_job_holds_its_allocation_from_start_to_end(read):
         {"holding_id": "7@1772359200", "job_id": "7", "attempt": 1, "holder_kind": "slurm_job"}  # 2026-03-01 10:00 UTC
         | {"name": "train", "cluster": "research", "pool": "gpu", "node": "n1", "account": "physics", "user_name": "ada"}
         | {"gpu_count": 2, "cpu_count": 8, "memory_gb": 16, "submitted_at": NINE, "started_at": TEN, "ended_at": TWELVE}
-        | {"state": "COMPLETED", "outcome": "succeeded", "labels": "{}", "file_row": 1}
+        | {"state": "COMPLETED", "outcome": "succeeded", "priority": None, "labels": "{}", "file_row": 1}
+        | {"gpu_share": None, "gpu_model": None, "gpu_profile": None, "gpu_sharing": None}
     ]
 
 
@@ -184,7 +185,7 @@ def test_a_job_cancelled_before_it_started_holds_nothing(read):
     rows = read(sacct(job("1", Start="None", **never), job("2", Start=JOB["End"], **never)))
     # older versions of Slurm give it a start that is its end
     assert values(rows, "started_at", "ended_at", "node", "outcome") == [
-        (None, TWELVE, None, "cancelled"), (TWELVE, TWELVE, None, "cancelled"),
+        (None, TWELVE, None, "cancelled"), (None, TWELVE, None, "cancelled"),
     ]  # fmt: skip
 
 
@@ -292,7 +293,7 @@ def test_node_lists(read, db):
     }  # fmt: skip
     read(sacct(*[job(str(n), NodeList=nodes) for n, nodes in enumerate(lists)]))
     lists.pop("n1")  # needs no expansion
-    assert dict(db.execute("select nodelist, array_to_string(nodes, ' ') from sacct_hosts").fetchall()) == lists
+    assert dict(db.execute("select list, array_to_string(nodes, ' ') from slurm_hosts").fetchall()) == lists
 
 
 def test_amounts_are_spread_in_whole_numbers_that_add_up(read):
@@ -333,7 +334,7 @@ def test_bad_records_are_refused_with_row_column_and_value(read):
 
 
 def test_a_bar_in_a_name_is_refused_not_guessed(read):
-    reason = "has {} fields where {} are expected; sacct does not escape a '|' or a line break in a field such as JobName".format
+    reason = "has {} fields where {} are expected; Slurm does not escape a delimiter or a line break in a field such as JobName".format
     refused = [(1, "", "7|a|b|2026-03-01T10:00:00|", reason(5, 4)), (3, "", "the rest of a name", reason(1, 4))]
     lines = ["JobID|JobName|Start|End", "7|a|b|2026-03-01T10:00:00|", "8|a||", "the rest of a name"]
     assert values(read(lines, refused), "job_id") == ["8"]
@@ -356,9 +357,10 @@ def test_every_record_is_loaded_refused_or_skipped(read, db, tmp_path):
 def test_files_that_make_no_sense_say_what_to_do(db, tmp_path):
     for content, options, message in (
         ("\n  \n", {}, "today.txt is empty"),
-        ("JobID,Start,End\n1,2026-03-01T10:00:00,Unknown\n", {}, "today.txt has no header with.*--parsable2"),
+        ("JobID Start End\n----- ----- ---\n1 2026-03-01T10:00:00 Unknown\n", {}, "today.txt has no header with.*--parsable2"),
+        ("User,Start,End\n1,2026-03-01T10:00:00,Unknown\n", {}, "today.txt has no column jobid or jobidraw"),
         ("1|2026-03-01T10:00:00|Unknown\n", {}, "today.txt has no header.* 3 fields a line.*columns"),
-        ("1|2\n", {"columns": ["JobID", "Start", "End"]}, "today.txt has 2 fields a line, but 3 columns are named"),
+        ("1|2\n", {"columns": ["JobID", "Start", "End"]}, "today.txt has no header.* 2 fields a line, but 3 columns are named"),
         ("JobID|State|End\n1|COMPLETED|2026-03-01T11:00:00\n", {}, "today.txt has no field Start"),
         ("JobID|State|Start\n1|COMPLETED|2026-03-01T11:00:00\n", {}, "today.txt has no field End or Elapsed"),
         ("JobID|Start|End\n", {"timezone": "Mars/Olympus"}, "timezone 'Mars/Olympus' is unknown"),
