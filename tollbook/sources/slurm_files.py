@@ -80,7 +80,7 @@ def _open_text(
     prose: str | None,
     columns: Sequence[str] | None,
 ) -> set[str]:
-    _read_lines(db, file)
+    read_lines(db, file)
     found = db.execute("select rowid, line from slurm_text where regexp_matches(line, '\\S') order by rowid limit 1").fetchone()
     if found is None:
         raise DeliveryError(f"{file.name} is empty. Deliver it again; what was loaded before stays.")
@@ -139,7 +139,7 @@ def _open_text(
     return {name for name, place in picked.items() if place}
 
 
-def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
+def read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
     """Make ``slurm_text`` (line) in the file's order; blank lines are NULL."""
     # the format knows no quotes: a delimiter that nobody writes gives whole lines
     read = (

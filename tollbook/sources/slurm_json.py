@@ -119,6 +119,35 @@ JOBS = {
 }
 
 
+def _one(path: str, whole: str) -> str:
+    """The amount of each node where a record of sinfo stands for several: NULL where they differ."""
+    low, high = (f"slurm_json_number(record -> '$.{path}.{bound}')" for bound in ("minimum", "maximum"))
+    total = f"if(json_array_length(record -> '$.nodes.nodes') = 1, {_at(path + '.total')}, null)"
+    return (
+        f"if(json_type(record, '$.{path}') = 'OBJECT', coalesce(if({low} = coalesce({high}, {low}), {low}, null), {total}),"
+        f" slurm_json_number(record -> '$.{whole}'))"
+    )
+
+
+#: the fields of a node in ``scontrol show node --json`` or ``sinfo --json``
+NODES = {
+    "node": f"coalesce({_at('name')}, slurm_json_words(record -> '$.nodes.nodes', ','))",
+    "cluster": f"coalesce(nullif({_at('cluster_name')}, ''), nullif({_at('cluster')}, ''), answer ->> '$.meta.slurm.cluster')",
+    "pool": f"coalesce(slurm_json_words(record -> '$.partitions', ','), {_at('partition.name')})",
+    "state": "coalesce(slurm_json_words(record -> '$.node.state', '+'), slurm_json_words(record -> '$.state', '+')"
+    " || coalesce('+' || nullif(slurm_json_words(record -> '$.state_flags', '+'), ''), ''))",
+    "cpus": _one("cpus", "cpus"),
+    "memory": _one("memory", "real_memory"),
+    "disk": _one("disk", "temporary_disk"),
+    "gres": f"coalesce({_at('gres.total')}, {_at('gres')})",
+    "tres": _at("tres"),
+    "reason_at": "coalesce(slurm_json_time(record -> '$.reason_changed_at'), slurm_json_time(record -> '$.reason.time'))",
+    "boot_at": "slurm_json_time(record -> '$.boot_time')",
+    "instance_id": _at("instance_id"),
+    "instance_type": _at("instance_type"),
+}
+
+
 def batch_steps(wanted: dict) -> str:
     """The query of each job's batch step as a record of its own, as sacct's text has it."""
     step = {

@@ -194,12 +194,16 @@ create or replace temp macro slurm_share(total, parts, place) as total // parts 
 create or replace temp macro slurm_use(state) as case
     when state is null then null
     when regexp_matches(lower(state), 'maint|\$$') then 'maintenance'
-    when regexp_matches(lower(state), 'powered_down|powering_down|pow_dn|power_down|[~%]$') then 'powered_down'
-    when regexp_matches(lower(state), 'power(ing)?_up|pow_up|#$|^boot') then 'powering_up'
-    when regexp_matches(lower(state), '^(down|err|unk|inval|future)|\+invalid_reg|reboot_issued|\^$')
-        then regexp_replace(regexp_extract(lower(state), '^[a-z]+|reboot'), '^unk$', 'unknown')
+    when regexp_matches(lower(state), 'powered_down|powering_down|pow_dn|[~%]$') then 'powered_down'
+    when regexp_matches(lower(state), 'powering_up|power_up|pow_up|#$') then 'powering_up'
+    when regexp_matches(lower(state), '^futu?r') then 'future'
+    when regexp_matches(lower(state), '^down') then 'down'
+    when regexp_matches(lower(state), '^err') then 'error'
+    when regexp_matches(lower(state), '^unk') then 'unknown'
+    when regexp_matches(lower(state), '^inval|invalid_reg') then 'inval'
+    when regexp_matches(lower(state), 'reboot_issued|^boot|\^$') then 'reboot'
     when regexp_matches(lower(state), '\bfail\b') then 'fail'
-    when regexp_matches(lower(state), 'drain|drng|failg|failing|not_responding|no_respond|\*$') then 'drain'
+    when regexp_matches(lower(state), 'drain|drng|fail|block|blckd|power_down|not_responding|no_respond|[*!]$') then 'drain'
     else 'up'
 end;
 
