@@ -18,7 +18,7 @@ from tollbook.sources import files
 from tollbook.sources.typing import quoted, text
 
 # a field's name, what stands between, the next name; nothing but spaces between is a table for the eye
-_DELIMITER = re.compile(r"^[A-Za-z0-9_:()/]+ *([^\w\s:()/\"]+|\t) *[\w:()/]")
+_DELIMITER = re.compile(r'^[A-Za-z0-9_:()/]+ *([^A-Za-z0-9 "]+) *[A-Za-z]')
 _JSON = (".json", ".jsonl", ".ndjson")
 
 
