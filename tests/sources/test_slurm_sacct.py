@@ -79,7 +79,8 @@ def test_a_job_holds_its_allocation_from_start_to_end(read):
         {"holding_id": "7@1772359200", "job_id": "7", "attempt": 1, "holder_kind": "slurm_job"}  # 2026-03-01 10:00 UTC
         | {"name": "train", "cluster": "research", "pool": "gpu", "node": "n1", "account": "physics", "user_name": "ada"}
         | {"gpu_count": 2, "cpu_count": 8, "memory_gb": 16, "submitted_at": NINE, "started_at": TEN, "ended_at": TWELVE}
-        | {"state": "COMPLETED", "outcome": "succeeded", "labels": "{}", "file_row": 1}
+        | {"state": "COMPLETED", "outcome": "succeeded", "priority": None, "labels": "{}", "file_row": 1}
+        | {"gpu_share": None, "gpu_model": None, "gpu_profile": None, "gpu_sharing": None}
     ]
 
 
@@ -94,6 +95,7 @@ def test_the_columns_are_the_canonical_ones(db, tmp_path):
 
 def test_labels_are_json_of_what_is_there(read):
     rows = read(sacct(job(QOS="high", Group='the "a" team', Comment="x", AllocTRES="gres/gpu:h100=2,gres/gpu:a100=1")))
+    assert rows[0]["priority"] == "high"
     labels = {"qos": "high", "group": 'the "a" team', "comment": "x", "gpu_types": "a100=1,h100=2"}
     assert json.loads(rows[0]["labels"]) == labels
 
@@ -184,7 +186,7 @@ def test_a_job_cancelled_before_it_started_holds_nothing(read):
     rows = read(sacct(job("1", Start="None", **never), job("2", Start=JOB["End"], **never)))
     # older versions of Slurm give it a start that is its end
     assert values(rows, "started_at", "ended_at", "node", "outcome") == [
-        (None, TWELVE, None, "cancelled"), (TWELVE, TWELVE, None, "cancelled"),
+        (None, TWELVE, None, "cancelled"), (None, TWELVE, None, "cancelled"),
     ]  # fmt: skip
 
 
@@ -292,7 +294,7 @@ def test_node_lists(read, db):
     }  # fmt: skip
     read(sacct(*[job(str(n), NodeList=nodes) for n, nodes in enumerate(lists)]))
     lists.pop("n1")  # needs no expansion
-    assert dict(db.execute("select nodelist, array_to_string(nodes, ' ') from sacct_hosts").fetchall()) == lists
+    assert dict(db.execute("select list, array_to_string(nodes, ' ') from slurm_hosts").fetchall()) == lists
 
 
 def test_amounts_are_spread_in_whole_numbers_that_add_up(read):
@@ -333,7 +335,7 @@ def test_bad_records_are_refused_with_row_column_and_value(read):
 
 
 def test_a_bar_in_a_name_is_refused_not_guessed(read):
-    reason = "has {} fields where {} are expected; sacct does not escape a '|' or a line break in a field such as JobName".format
+    reason = "has {} fields where {} are expected; Slurm does not escape a delimiter or a line break in a field such as JobName".format
     refused = [(1, "", "7|a|b|2026-03-01T10:00:00|", reason(5, 4)), (3, "", "the rest of a name", reason(1, 4))]
     lines = ["JobID|JobName|Start|End", "7|a|b|2026-03-01T10:00:00|", "8|a||", "the rest of a name"]
     assert values(read(lines, refused), "job_id") == ["8"]
@@ -356,9 +358,10 @@ def test_every_record_is_loaded_refused_or_skipped(read, db, tmp_path):
 def test_files_that_make_no_sense_say_what_to_do(db, tmp_path):
     for content, options, message in (
         ("\n  \n", {}, "today.txt is empty"),
-        ("JobID,Start,End\n1,2026-03-01T10:00:00,Unknown\n", {}, "today.txt has no header with.*--parsable2"),
+        ("JobID Start End\n----- ----- ---\n1 2026-03-01T10:00:00 Unknown\n", {}, "today.txt has no header with.*--parsable2"),
+        ("User,Start,End\n1,2026-03-01T10:00:00,Unknown\n", {}, "today.txt has no column jobid or jobidraw"),
         ("1|2026-03-01T10:00:00|Unknown\n", {}, "today.txt has no header.* 3 fields a line.*columns"),
-        ("1|2\n", {"columns": ["JobID", "Start", "End"]}, "today.txt has 2 fields a line, but 3 columns are named"),
+        ("1|2\n", {"columns": ["JobID", "Start", "End"]}, "today.txt has no header.* 2 fields a line, but 3 columns are named"),
         ("JobID|State|End\n1|COMPLETED|2026-03-01T11:00:00\n", {}, "today.txt has no field Start"),
         ("JobID|State|Start\n1|COMPLETED|2026-03-01T11:00:00\n", {}, "today.txt has no field End or Elapsed"),
         ("JobID|Start|End\n", {"timezone": "Mars/Olympus"}, "timezone 'Mars/Olympus' is unknown"),
@@ -366,6 +369,76 @@ def test_files_that_make_no_sense_say_what_to_do(db, tmp_path):
         (tmp_path / "today.txt").write_text(content)
         with pytest.raises(TollbookError, match=message):
             slurm_sacct.project(db, tmp_path / "today.txt", slurm(**options), "USD")
+
+
+def test_the_batch_step_tells_what_the_first_node_gave(read):
+    # a job of three GPUs on two nodes, and again after a requeue; as Slurm 22.05 wrote them
+    one = job("2", NNodes="2", NCPUS="2", NodeList="n[1-2]", AllocTRES="cpu=2,gres/gpu:a100=3,gres/gpu=3,mem=200M")
+    again = one | {"Start": "2026-03-01T13:00:00", "End": "2026-03-01T14:00:00", "Elapsed": "01:00:00"}
+    batch = job("2.batch", NNodes="1", NCPUS="1", AllocTRES="cpu=1,gres/gpu:a100=2,gres/gpu=2,mem=100M")
+    names = ("holding_id", "node", "gpu_count", "gpu_model", "cpu_count", "memory_gb")
+    one_mb = Decimal("0.097656"), Decimal("0.097657")
+    assert values(read(sacct(batch, one, again)), *names) == [
+        ("2@1772359200", "n1", 2, "a100", 1, one_mb[0]), ("2@1772359200", "n2", 1, "a100", 1, one_mb[1]),
+        ("2@1772370000", "n1", 2, "a100", 1, one_mb[1]), ("2@1772370000", "n2", 1, "a100", 1, one_mb[0]),
+    ]  # fmt: skip
+    # it can be any node of the list; the others share the rest
+    three = one | {"NodeList": "n[0-2]", "NCPUS": "9", "AllocTRES": "cpu=9,gres/gpu=7", "ReqMem": ""}
+    first = batch | {"NCPUS": "1", "AllocTRES": "cpu=1,gres/gpu=1", "ReqMem": ""}
+    assert values(read(sacct(three, first)), "node", "gpu_count", "cpu_count") == [("n0", 3, 4), ("n1", 1, 1), ("n2", 3, 4)]
+    # one that tells nothing of GPUs, or of more than the job had, tells nothing
+    for tres in ("cpu=1", "cpu=10,gres/gpu=1"):
+        rows = read(sacct(three, first | {"AllocTRES": tres, "NCPUS": ""}))
+        assert values(rows, "node", "gpu_count", "cpu_count") == [("n0", 3, 3), ("n1", 2, 3), ("n2", 2, 3)]
+
+
+def test_a_mig_slice_is_no_gpu(read):
+    slices = {
+        "gres/gpu:3g.20gb=2": ("3g.20gb", None), "gres/gpu=2,gres/gpu:a100_3g.20gb=2": ("3g.20gb", "a100"),
+        "gres/gpu:nvidia_a100_1c.3g.20gb=2": ("1c.3g.20gb", "nvidia_a100"), "gres/gpu:H100_1g_10gb=2": ("1g.10gb", "H100"),
+        "gres/gpu:a100-mig-1g.10gb+me=2": ("1g.10gb+me", "a100"), "gres/gpu:a100=2": (None, "a100"), "gres/gpu=2": (None, None),
+    }  # fmt: skip
+    rows = read(sacct(*[job(str(n), AllocTRES=tres) for n, tres in enumerate(slices)]))
+    assert dict(zip(slices, values(rows, "gpu_profile", "gpu_model"), strict=True)) == slices
+    assert set(values(rows, "gpu_count")) == {2}
+    assert values(rows, "gpu_sharing") == ["mig"] * 5 + [None] * 2
+
+
+def test_several_profiles_are_several_holdings(read):
+    rows = read(sacct(job(AllocTRES="cpu=8,mem=16G,gres/gpu=6,gres/gpu:a100=1,gres/gpu:a100_1g.5gb=2,gres/gpu:a100_3g.20gb=2")))
+    # a sixth GPU has no type: that of the whole ones is not known
+    assert values(rows, "holding_id", "gpu_profile", "gpu_model", "gpu_count", "cpu_count", "memory_gb") == [
+        ("7@1772359200", None, None, 2, 8, 16), ("7@1772359200+1g.5gb", "1g.5gb", "a100", 2, 0, 0),
+        ("7@1772359200+3g.20gb", "3g.20gb", "a100", 2, 0, 0),
+    ]  # fmt: skip
+    assert set(values(rows, "job_id", "attempt")) == {("7", 1)}
+
+
+def test_shards_and_mps_are_shares_of_gpus(read):
+    shares = {
+        "gres/shard=2": (1, Decimal("0.25"), "time_slicing"), "gres/shard:t4=12": (2, Decimal("0.75"), "time_slicing"),
+        "gres/mps=50": (1, Decimal("0.5"), "mps"), "gres/gpu=1,gres/shard=8": (1, None, None), "gres/shard=0": (0, None, None),
+    }  # fmt: skip
+    rows = read(sacct(*[job(str(n), AllocTRES=tres) for n, tres in enumerate(shares)]), options={"shards_per_gpu": 8})
+    assert dict(zip(shares, values(rows, "gpu_count", "gpu_share", "gpu_sharing"), strict=True)) == shares
+    assert values(rows, "gpu_model")[1] == "t4"
+    reason = "holds shards, but option shards_per_gpu of the source does not say how many make a GPU"
+    assert read(sacct(job(AllocTRES="gres/shard=2")), [(1, "AllocTRES", "gres/shard=2", reason)]) == []
+    with pytest.raises(TollbookError, match=r"shards_per_gpu is 0.*whole number from 1"):
+        read(sacct(job()), options={"shards_per_gpu": 0})
+
+
+def test_any_delimiter_and_tables_of_the_same_fields(read, db, tmp_path):
+    # with one that nobody writes, a name may have a bar
+    lines = [line.replace("|", "^_^").replace("train", "a|b") for line in sacct(job(), job("8"))]
+    assert values(read(lines), "name", "gpu_count") == [("a|b", 2), ("a|b", 2)]
+    for delimiter in ("\t", "\x1f", ";", "~"):
+        assert values(read([line.replace("|", delimiter) for line in sacct(job())]), "name", "gpu_count") == [("train", 2)]
+    names, cells = ", ".join(f'"{name}"' for name in JOB), ", ".join(f"'{value}'" for value in JOB.values())
+    db.execute(f"create table one as select * from (values ({cells})) as one ({names})")
+    for name in ("one.csv", "one.parquet", "one.json"):
+        db.execute(f"copy one to '{tmp_path / name}'")
+        assert values(holdings(db, tmp_path / name), "holding_id", "gpu_count", "memory_gb") == [("7@1772359200", 2, 16)]
 
 
 def test_pozidriv_has_every_job_and_cpu_hour(db, shared_data):

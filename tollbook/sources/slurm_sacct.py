@@ -1,4 +1,4 @@
-"""Read Slurm's ``sacct --parsable2`` (or ``--parsable``) text as canonical ``holdings``: one row per attempt and node.
+"""Read Slurm's ``sacct`` (text with any ``--delimiter``, CSV, Parquet, or ``--json``) as ``holdings``: one row per attempt and node.
 
 Jobs hold the resources; their steps (``123.batch``) are set aside. A requeued job (``--duplicates``) has one attempt
 per start: ``holding_id`` is ``<JobIDRaw>@<start in seconds since 1970>``, or ``<JobIDRaw>`` for what never started. Of
@@ -7,22 +7,27 @@ place in order of start.
 
 CPUs are AllocCPUS, NCPUS or AllocTRES ``cpu=``; memory is AllocTRES ``mem=``, else ReqMem, in GB of 1024 MB, as Slurm
 counts; GPUs are AllocTRES ``gres/gpu``, else AllocGRES. Only in a file with neither column they are what was asked for:
-ReqTRES, else ReqGRES times nodes. ``gres/gpu=4,gres/gpu:a100=4`` are four; a MIG slice counts as one; shards, MPS,
-gpumem and gpuutil as none. sacct does not say what each node gave, so whole CPUs and GPUs, and millionths of a GB, are
-spread evenly, the remainder over the first nodes: nodes add up to the job. What never started holds nothing; its row
-has what it asked for. Times are local to the cluster and become UTC; in an hour that comes twice, Elapsed decides.
+ReqTRES, else ReqGRES times nodes. ``gres/gpu=4,gres/gpu:a100=4`` are four. Slurm counts a MIG slice as a GPU: here a type
+such as ``a100_3g.20gb`` is ``gpu_profile`` 3g.20gb, the slices ``gpu_count``, and what is held of several profiles has one
+row (and holding, ``<holding_id>+<profile>``) each, CPUs and memory on the first. ``gres/shard`` and ``gres/mps`` are shares
+of GPUs by the options ``shards_per_gpu`` and ``mps_per_gpu``.
+
+What each node gave: the batch step's own record tells it for the first node; the rest is spread evenly, whole CPUs and GPUs
+and millionths of a GB, the remainder over the first nodes: nodes add up to the job. What never started holds nothing; its row
+has what it asked for. Times are local to the cluster and become UTC; in an hour that comes twice, Elapsed decides; JSON has UTC.
+Sources: sacct(1), "Trackable RESources (TRES)", "Generic Resource (GRES) Scheduling".
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import duckdb
 
 from tollbook.errors import ConfigError, DeliveryError
-from tollbook.sources.files import path_text
-from tollbook.sources.typing import quoted, text
+from tollbook.sources import slurm_files, slurm_json, slurm_terms
+from tollbook.sources.slurm_terms import HOST, MOST_NODES
+from tollbook.sources.typing import text
 from tollbook.workspace import Source
 
 # the order in which XDMoD's shredder asks for the fields, without a header
@@ -31,167 +36,91 @@ _XDMOD = (
     "Start", "End", "Elapsed", "ExitCode", "State", "NNodes", "NCPUS", "ReqCPUS", "ReqMem", "ReqTRES", "AllocTRES",
     "Timelimit", "NodeList", "JobName",
 )  # fmt: skip
-_OTHERS = ("ElapsedRaw", "AllocCPUS", "ReqGRES", "AllocGRES", "Restarts", "WCKey", "Comment")
-_MAY_BE_UNKNOWN = ("Submit", "Start", "End", "Elapsed", "ElapsedRaw", "NodeList")
+_FIELDS = {
+    "jobid": ("job_id",), "jobidraw": (), "cluster": ("clustername",), "partition": (), "qos": (), "account": (), "group": (),
+    "user": (), "submit": ("submittime",), "start": ("starttime",), "end": ("endtime",), "elapsed": (), "elapsedraw": (),
+    "state": ("jobstate",), "nnodes": ("allocnodes",), "ncpus": (), "alloccpus": (), "reqcpus": (), "reqmem": (), "reqtres": (),
+    "alloctres": (), "reqgres": (), "allocgres": (), "nodelist": (), "jobname": (), "restarts": (), "wckey": (), "comment": (),
+    "admincomment": (), "extra": (), "reservation": (),
+}  # fmt: skip
+_MAY_BE_UNKNOWN = ("submit", "start", "end", "elapsed", "elapsedraw", "nodelist")
 _NEEDED = ("JobID or JobIDRaw", "Start", "End or Elapsed or ElapsedRaw")
-_ADVICE = "Run sacct with --parsable2 and its header, or name the fields in `columns` of the source in tollbook.yml."
-_MOST_NODES = 65536  # Slurm's own limit; a longer list is a typing error that would fill the memory
+_ADVICE = (
+    "Run sacct with --parsable2 and its header, or name the fields in `columns` of the source in tollbook.yml"
+    " (without them, 26 fields are taken to be XDMoD's)."
+)
 
 
 def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency: str) -> str:
-    """Prepare one sacct text file on ``db``; return the SELECT of canonical ``holdings`` columns plus ``file_row``.
+    """Prepare one file of sacct on ``db``; return the SELECT of canonical ``holdings`` columns plus ``file_row``.
 
-    Of the source count ``cluster`` (where the file names none), ``timezone`` (IANA name of sacct's clock),
-    ``columns`` (the field names of a file without a header; without them 26 fields are taken in XDMoD's order).
-    ``file_row`` is the line's number, the header not counted. The temp table ``unread`` (file_row, column_name,
+    Of the source count ``cluster`` (where the file names none), ``timezone`` (IANA name of sacct's clock), ``columns`` (the
+    field names of text without a header; without them 26 fields are taken in XDMoD's order), and the options
+    ``shards_per_gpu`` (no default) and ``mps_per_gpu`` (100).
+    ``file_row`` is the record's number, the header not counted. The temp table ``unread`` (file_row, column_name,
     value, reason) has each refused record once; ``skipped`` (file_row, reason) has steps and repeated headers.
 
     Raises:
         ConfigError: an option makes no sense.
-        DeliveryError: the file is empty, unreadable, or no sacct text with a job's id, start and end.
+        DeliveryError: the file is empty, unreadable, or nothing of sacct with a job's id, start and end.
     """
-    zone = source.timezone
-    if db.execute("select count(*) from pg_timezone_names() where lower(name) = lower(?)", [zone]).fetchone()[0] == 0:
-        raise ConfigError(f"timezone {zone!r} is unknown. Use a name such as 'Europe/Berlin' or 'UTC' in tollbook.yml.")
-    _read_lines(db, file)
-    fields, width = _layout(db, file, source.columns)
-    db.execute(_MACROS)
-    db.execute(_records(fields, width, text(zone), source.cluster))
-    db.execute(";".join((_HOSTS, _GPUS, _JOBS, _STEPS)))
-    db.execute(_REJECTED, {"width": width})
-    db.execute("drop view sacct_lines; drop table sacct_text; drop table sacct_records")
+    source.refuse_other_options("shards_per_gpu", "mps_per_gpu")
+    shards, mps = _number(source, "shards_per_gpu", None), _number(source, "mps_per_gpu", 100)
+    zone = slurm_terms.zone_of(db, source)
+    slurm_terms.define(db)
+    present = _open(db, file, source)
+    for needed in _NEEDED:
+        if set(needed.lower().split(" or ")).isdisjoint(present):
+            raise DeliveryError(f"{file.name} has no field {needed}. Add it to the --format of sacct.")
+    db.execute(_records(present, zone, source.cluster, shards, mps))
+    db.execute(slurm_terms.hosts("sacct_records", "nodelist"))
+    db.execute(slurm_terms.gpus("select gpus from sacct_records"))
+    for statement in (_JOBS, _BATCHES, _STEPS, _REJECTED):
+        db.execute(statement)
+    db.execute("drop table slurm_fields; drop table sacct_records")
     return _SELECT
 
 
-def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Make ``sacct_text`` (line) in the file's order; blank lines are NULL."""
-    # the format knows no quotes: a delimiter that nobody writes gives whole lines
-    read = (
-        f"create or replace temp table sacct_text as from read_csv({path_text(file)}, columns = {{'line': 'varchar'}},"
-        " delim = '\x1f\x1e', quote = '', escape = '', header = false, auto_detect = false, strict_mode = false,"
-        " max_line_size = 16777216, encoding = "
-    )
-    try:
-        try:
-            db.execute(read + "'utf-8')")
-        except duckdb.InvalidInputException:  # job names can be any bytes
-            db.execute(read + "'latin-1')")
-    except duckdb.Error as error:
-        cause = str(error).strip().splitlines()[0][:300]
-        raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {cause}") from error
+def _number(source: Source, name: str, default: int | None) -> int | None:
+    value = source.option(name, default)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ConfigError(f"{source.name}: option {name} is {value!r}; it must be how many make one GPU: a whole number from 1.")
+    return value
 
 
-def _layout(db: duckdb.DuckDBPyConnection, file: Path, columns: list[str] | None) -> tuple[dict[str, int], int]:
-    """The place, from 1, of each field by its name in lower case, and the number of fields that a line must have.
-
-    Makes the view ``sacct_lines`` (file_row, line, is_header), blank lines left out.
-    """
-    found = db.execute("select rowid, line from sacct_text where regexp_matches(line, '\\S') order by rowid limit 1")
-    if (found := found.fetchone()) is None:
-        raise DeliveryError(f"{file.name} is empty. Deliver it again; what was loaded before stays.")
-    start, first = found[0], re.sub("^(\ufeff|ï»¿)", "", found[1])
-    names = [name.strip().lower() for name in first.split("|")]
-    has_header = not {"jobid", "jobidraw"}.isdisjoint(names)
-    if has_header:
-        width = len(names)
-        names = names[:-1] if names[-1] == "" else names  # --parsable ends each line with a '|'
-    else:  # one line does not tell how many fields there are: its job's name may have a '|'
-        width = db.execute("select mode(len(string_split(line, '|'))) from sacct_text").fetchone()[0]
-        if columns is None and len(_XDMOD) != width != len(_XDMOD) + 1:
-            raise DeliveryError(f"{file.name} has no header with '|' and a JobID, and {width} fields a line. {_ADVICE}")
-        given = columns or _XDMOD
-        names = [re.sub(r"%-?\d+$", "", str(name).strip().lower()) for name in given]
-        if width - len(names) not in (0, 1):
-            raise DeliveryError(f"{file.name} has {width} fields a line, but {len(names)} columns are named. {_ADVICE}")
-    for needed in _NEEDED:
-        if set(needed.lower().split(" or ")).isdisjoint(names):
-            raise DeliveryError(f"{file.name} has no field {needed}. Add it to the --format of sacct.")
-    is_header = f"rowid = {start} or line = {text(first)}" if has_header else "false"
-    db.execute(
-        f"create or replace temp view sacct_lines as select rowid - {start - (not has_header)} as file_row, line,"
-        f" {is_header} as is_header from sacct_text where regexp_matches(line, '\\S')"
-    )
-    return {name: place for place, name in reversed(list(enumerate(names, start=1)))}, width
+def _open(db: duckdb.DuckDBPyConnection, file: Path, source: Source) -> set[str]:
+    if slurm_files.is_json(file) and slurm_json.open_answer(db, file, ("jobs",), "job_id"):
+        return slurm_json.make_fields(db, _FIELDS, slurm_json.JOBS, slurm_json.batch_steps(_FIELDS))
+    return slurm_files.open_fields(db, file, _FIELDS, ("jobid", "jobidraw"), _ADVICE, columns=source.columns or _XDMOD)
 
 
-def _records(fields: dict[str, int], width: int, zone: str, cluster: str | None) -> str:
+def _records(present: set[str], zone: str, cluster: str | None, shards: int | None, mps: int) -> str:
     """The statement that makes ``sacct_records``: one row per job and step, its times and amounts chosen."""
-    columns = ("alloctres", "allocgres", "reqtres", "reqgres")
-    none = "null" if set(columns).isdisjoint(fields) else "''"
-    gpus = "coalesce(case when regexp_matches({}, '(^|,)gres/gpu[:=]') then {} else {} end, {})"
+    columns = {"alloctres", "allocgres", "reqtres", "reqgres"}
+    none = "null" if columns.isdisjoint(present) else "''"
+    gpus = "coalesce(case when regexp_matches({}, '(^|,)gres/(gpu|shard|mps)[:=]') then {} else {} end, {})"
     asked = gpus.format("reqtres", "reqtres", "reqgres", none)
     # the number by which old versions call gpu
     held = gpus.format("alloctres", "alloctres", "replace(allocgres, '7696487', 'gpu')", none)
-    counts_asked = set(columns[:2]).isdisjoint(fields)
-    named = []
-    for name in _XDMOD + _OTHERS:
-        value = f"nullif(trim(field[{fields[name.lower()]}]), '')" if name.lower() in fields else "null::varchar"
-        named.append(f"{f'slurm_known({value})' if name in _MAY_BE_UNKNOWN else value} as {quoted(name.lower())}")
+    counts_asked = {"alloctres", "allocgres"}.isdisjoint(present)
+    known = ", ".join(f'slurm_known("{name}") as "{name}"' for name in _MAY_BE_UNKNOWN)
     return _RECORDS.format(
-        named=", ".join(named),
-        width=width,
+        known=known,
         zone=zone,
         cluster="null" if cluster is None else text(str(cluster)),
-        has_end="end" in fields,
+        has_end="end" in present,
         asked=asked,
         held=asked if counts_asked else held,
         counts_asked=counts_asked,
+        shards=shards or "null",
+        mps=mps,
     )
 
 
-_HOST = r"(?:[^,\[\]\s]|\[[0-9]{1,9}(?:-[0-9]{1,9})?(?:,[0-9]{1,9}(?:-[0-9]{1,9})?)*\])+"
-# gpu, gpu:2, gpu:a100, gpu:a100:2, gres/gpu=2, gres/gpu:a100=2, gres/gpu:a100:2
-_GPU = r"^(?:gres[/:])?gpu(?::([^:=]+))??(?:[:=]([0-9]{1,6}))?$"
-
-_MACROS = r"""
-create or replace temp macro slurm_known(t) as
-    case when lower(t) not in ('unknown', 'none', 'n/a', '(null)', 'none assigned') then t end;
-create or replace temp macro slurm_utc(t, zone) as case
-    when length(t) = 19 and t[11] = 'T' then try_cast(t as timestamp) at time zone zone at time zone 'UTC'
-    when regexp_full_match(t, '[0-9]{5,11}') then make_timestamp(t::bigint * 1000000)
-    when t[1] not between '0' and '9' then null
-    when regexp_matches(t[11:], '[Z+-]') then try_cast(t as timestamptz) at time zone 'UTC'
-    else try_cast(t as timestamp) at time zone zone at time zone 'UTC'
-end;
-create or replace temp macro slurm_clock(utc, zone) as utc at time zone 'UTC' at time zone zone;
-create or replace temp macro slurm_seconds(t) as case
-    when regexp_full_match(t, '[0-9]{1,10}') then t::double
-    when regexp_full_match(t, '(?:(?:[0-9]{1,5}-)?[0-9]{1,6}:)?[0-9]{1,6}:[0-9]{1,6}(?:\.[0-9]+)?') then
-        case when contains(t, '-') then split_part(t, '-', 1)::double * 86400 else 0 end
-        + coalesce(try_cast(split_part(split_part(t, '-', -1), ':', -3) as double), 0) * 3600
-        + split_part(split_part(t, '-', -1), ':', -2)::double * 60 + split_part(t, ':', -1)::double
-end;
-create or replace temp macro slurm_number(t) as
-    try_cast(regexp_extract(t, '^([0-9]+(?:\.[0-9]+)?)[KMGTPE]?$', 1) as double)
-    * 1024 ** coalesce(strpos('KMGTPE', nullif(regexp_extract(t, '[KMGTPE]$'), '')), 0);
-create or replace temp macro slurm_count(t, most) as
-    case when slurm_number(t) <= most and slurm_number(t) % 1 = 0 then slurm_number(t)::bigint end;
-create or replace temp macro slurm_tres(tres, kind) as
-    nullif(regexp_extract(tres, '(?:^|,)' || kind || '=([^,]+)', 1), '');
-create or replace temp macro slurm_share(total, parts, place) as total // parts + (place <= total % parts)::int;
-
--- a host such as 'r[1-2]n[08-10]' has four parts, one in brackets has spans; a span that runs backwards is too long
-create or replace temp macro slurm_parts(host) as regexp_extract_all(host, '\[[^\]]*\]|[^\[]+');
-create or replace temp macro slurm_spans(part) as string_split(trim(part, '[]'), ',');
-create or replace temp macro slurm_low(span) as split_part(span, '-', 1)::bigint;
-create or replace temp macro slurm_high(span) as split_part(span, '-', -1)::bigint;
-create or replace temp macro slurm_size(part) as
-    case when part[1] = '[' then list_sum(list_transform(slurm_spans(part), lambda span:
-        case when slurm_low(span) > slurm_high(span) then 1e9 else slurm_high(span) - slurm_low(span) + 1 end
-    )) else 1 end;
-create or replace temp macro slurm_names(part) as
-    case when part[1] = '[' then flatten(list_transform(slurm_spans(part), lambda span:
-        list_transform(range(slurm_low(span), slurm_high(span) + 1), lambda number:
-            lpad(number::varchar, greatest(len(split_part(span, '-', 1)), len(number::varchar))::int, '0'))
-    )) else [part] end;
-"""
-
 _RECORDS = """
 create or replace temp table sacct_records as
-with named as (
-    select file_row, {named}
-    from (select file_row, string_split(line, '|') as field from sacct_lines where not is_header)
-    where len(field) = {width}
+with known as (
+    select * replace ({known}) from slurm_fields
 ),
 
 timed as (
@@ -203,32 +132,26 @@ timed as (
         slurm_utc("start", {zone}) as clock_start,
         slurm_utc("end", {zone}) as clock_end,
         to_microseconds((slurm_seconds(spent) * 1000000)::bigint) as lasted
-    from named
+    from known
 )
 
 select
     file_row, submit, "start", "end", nnodes, nodelist, restarts, jobname, "partition", account, "user", "group", qos,
-    wckey, comment, state, word, spent, lasted, submitted_at, clock_start, clock_end,
+    wckey, comment, admincomment, extra, reservation, state, word, spent, lasted, submitted_at, clock_start, clock_end,
     coalesce(cluster, {cluster}) as cluster_name,
     coalesce(jobid, jobidraw) as job_id,
     coalesce(jobidraw, jobid) as raw_id,
     coalesce(contains(job_id, '.'), false) as is_step,
-    "start" is null or word is not distinct from 'PENDING' as is_unstarted,
+    "start" is null or word is not distinct from 'PENDING'
+        -- some versions give what was cancelled in the queue the time of that as its start
+        or coalesce(word = 'CANCELLED' and nodelist is null and clock_start = clock_end, false) as is_unstarted,
     coalesce(word in (
         'RUNNING', 'SUSPENDED', 'COMPLETING', 'CONFIGURING', 'RESIZING', 'STAGE_OUT', 'STOPPED', 'SIGNALING'
-    ), {has_end}) as is_open,
-    -- a local time that a clock change repeats is the one that Elapsed agrees with
-    case
-        when is_unstarted then null
-        when clock_end - clock_start <> lasted
-            and slurm_clock(clock_end - lasted, {zone}) = slurm_clock(clock_start, {zone}) then clock_end - lasted
-        else clock_start
-    end as started_at,
+    ), {has_end}) or coalesce(contains(upper(state), 'COMPLETING'), false) as is_open,
+    if(is_unstarted, null, slurm_start(clock_start, clock_end, lasted, {zone})) as started_at,
     case
         when "end" is null and not is_open then started_at + lasted
-        when clock_end - started_at <> lasted
-            and slurm_clock(started_at + lasted, {zone}) = slurm_clock(clock_end, {zone}) then started_at + lasted
-        else clock_end
+        else slurm_end(started_at, clock_end, lasted, {zone})
     end as ended_at,
     case
         when is_unstarted then coalesce(reqcpus, alloccpus, ncpus, slurm_tres(reqtres, 'cpu'))
@@ -236,66 +159,24 @@ select
     end as cpus,
     coalesce(slurm_tres(case when is_unstarted then reqtres else alloctres end, 'mem'), reqmem) as memory,
     case when is_unstarted then {asked} else {held} end as gpus,
+    {shards}::integer as shards_per_gpu, {mps} as mps_per_gpu,
     (is_unstarted or {counts_asked}) and gpus = reqgres as is_per_node  -- ReqTRES is of the job, ReqGRES of a node
 from timed
-"""
-
-_HOSTS = rf"""
-create or replace temp table sacct_hosts as
-with lists as (
-    select nodelist, regexp_extract_all(nodelist, '{_HOST}') as hosts
-    from (select distinct nodelist from sacct_records where regexp_matches(nodelist, '[\[,]'))
-    where regexp_full_match(nodelist, '{_HOST}(?:,{_HOST})*')
-)
-
-select nodelist, flatten(list_transform(hosts, lambda host: list_reduce(
-    list_transform(slurm_parts(host), lambda part: slurm_names(part)),
-    lambda heads, tails: flatten(list_transform(heads, lambda head: list_transform(tails, lambda tail: head || tail)))
-))) as nodes
-from lists
-where list_sum(list_transform(hosts, lambda host:
-    list_product(list_transform(slurm_parts(host), lambda part: slurm_size(part)))
-)) <= {_MOST_NODES}
-"""
-
-_GPUS = rf"""
-create or replace temp table sacct_gpus as
-with items as (
-    select gpus, unnest(string_split(regexp_replace(gpus, '\([^)]*\)', '', 'g'), ',')) as item
-    from (select distinct gpus from sacct_records where not is_step and contains(gpus, 'gpu'))
-),
-
-counted as (
-    select
-        gpus,
-        regexp_extract(item, '{_GPU}', 1) as model,
-        coalesce(nullif(regexp_extract(item, '{_GPU}', 2), ''), '1')::bigint as gpu_count,
-        not regexp_matches(item, '{_GPU}') as is_unread
-    from items
-    where regexp_matches(item, '^(gres[/:])?gpu([:=]|$)')
-)
-
--- the count without a type and the counts by type tell of the same GPUs
-select
-    gpus,
-    greatest(sum(gpu_count) filter (model = ''), sum(gpu_count) filter (model <> ''))::bigint as type_count,
-    string_agg(model || '=' || gpu_count, ',' order by model) filter (model <> '') as gpu_types,
-    bool_or(is_unread) as is_unread
-from counted
-group by gpus
 """
 
 _JOBS = rf"""
 create or replace temp table sacct_jobs as
 with judged as (
     select
-        *,
-        slurm_count(nnodes, {_MOST_NODES}) as node_count,
+        * exclude (kinds),
+        slurm_count(nnodes, {MOST_NODES}) as node_count,
         slurm_count(cpus, 100000000) as cpu_count,
+        coalesce(kinds, [{{'sharing': null, 'profile': null, 'model': null, 'amount': if(gpus is null, null, 0)}}]) as kinds,
+        case kinds[1].sharing when 'time_slicing' then shards_per_gpu when 'mps' then mps_per_gpu end as per_gpu,
         case
             when is_unstarted or nodelist is null then [null]
             when regexp_matches(nodelist, '[\[,]') then nodes
-            when regexp_full_match(nodelist, '{_HOST}') then [nodelist]
+            when regexp_full_match(nodelist, '{HOST}') then [nodelist]
         end as held_nodes,
         case
             when coalesce(job_id[1], '') not between '0' and '9' then ['JobID', job_id, 'is not the id of a job']
@@ -310,27 +191,26 @@ with judged as (
             when nnodes is not null and node_count is null then ['NNodes', nnodes, 'is not a count of nodes']
             when cpus is not null and cpu_count is null then ['NCPUS', cpus, 'is not a count of CPUs']
             when is_unread then ['AllocTRES', gpus, 'counts GPUs in a way that is not known']
+            when kinds[1].sharing is not null and per_gpu is null and kinds[1].sharing <> 'mig'
+                then ['AllocTRES', gpus, 'holds shards, but option shards_per_gpu of the source does not say how many make a GPU']
             when held_nodes is null then ['NodeList', nodelist, 'is not a list of nodes']
         end as fault
     from sacct_records
-    left join sacct_hosts using (nodelist)
-    left join sacct_gpus using (gpus)
+    left join slurm_hosts on sacct_records.nodelist = slurm_hosts.list
+    left join slurm_gpus using (gpus)
     where not is_step
 )
 
 select
-    file_row, fault, cluster_name, job_id, submitted_at, started_at, ended_at, state,
-    jobname, "partition", account, "user", held_nodes, cpu_count,
+    file_row, fault, cluster_name, job_id, raw_id, submitted_at, started_at, ended_at, state,
+    jobname, "partition", account, "user", qos, held_nodes, cpu_count, kinds, per_gpu,
     raw_id || coalesce('@' || epoch(started_at)::bigint, '') as holding_id,
     max(file_row) over (partition by fault is null, cluster_name, job_id, started_at) as latest_row,
     coalesce(slurm_count(restarts, 1000000) + 1, dense_rank() over (
         partition by fault is null, cluster_name, job_id order by started_at nulls last
     ))::integer as attempt,
-    coalesce(type_count, if(gpus is not null, 0, null))
-        * if(is_per_node, coalesce(node_count, len(held_nodes)), 1) as gpu_count,
-    -- in millionths of a GB
-    try_cast(round(
-        slurm_number(rtrim(memory, 'nc')) * if(regexp_matches(memory, '[KMGTPE]'), 1.0 / 1048576, 1) * 1000000 / 1024
+    if(is_per_node, coalesce(node_count, len(held_nodes)), 1) as times,
+    try_cast(round(slurm_memory(rtrim(memory, 'nc'))
         * case memory[-1] when 'n' then coalesce(node_count, len(held_nodes)) when 'c' then cpu_count else 1 end
     ) as bigint) as memory_count,
     case
@@ -338,13 +218,47 @@ select
         when word in ('FAILED', 'NODE_FAIL', 'OUT_OF_MEMORY', 'BOOT_FAIL', 'DEADLINE', 'LAUNCH_FAILED') then 'failed'
         when word = 'TIMEOUT' then 'timed_out'
         when word in ('CANCELLED', 'REVOKED') then 'cancelled'
-        when word in ('PREEMPTED', 'REQUEUED') then 'preempted'
+        when word in ('PREEMPTED', 'REQUEUED', 'REQUEUE_HOLD', 'SPECIAL_EXIT') then 'preempted'
         when word = 'PENDING' then 'pending'
         when word is not null and is_open then 'running'
     end as outcome,
-    '{{' || concat_ws(',', '"qos":' || to_json(qos), '"group":' || to_json("group"), '"wckey":' || to_json(wckey),
-        '"comment":' || to_json(comment), '"gpu_types":' || to_json(gpu_types)) || '}}' as labels
+    '{{' || concat_ws(',', '"qos":' || to_json(qos), '"group":' || to_json("group"), '"wckey":' || to_json(wckey), '"comment":' || to_json(comment),
+        '"admincomment":' || to_json(admincomment), '"extra":' || to_json(extra), '"reservation":' || to_json(reservation),
+        '"gpu_types":' || to_json(gpu_types)) || '}}' as labels
 from judged
+"""
+
+# a batch step belongs to the attempt that started last before it
+_BATCHES = """
+create or replace temp table sacct_batches as
+select
+    jobs.file_row,
+    batches.nodelist as node,
+    batches.cpu_count,
+    batches.memory_count,
+    coalesce(batches.kinds, []) as kinds
+from (
+    select
+        *,
+        coalesce(cluster_name, '') as cluster_key,
+        slurm_count(cpus, 100000000) as cpu_count,
+        try_cast(round(slurm_memory(rtrim(memory, 'nc'))) as bigint) as memory_count,
+        string_split(job_id, '.')[1] as step_of
+    from sacct_records
+    left join slurm_gpus using (gpus)
+    where is_step and job_id like '%.batch' and nodelist is not null and clock_start is not null
+) as batches
+asof join (
+    select *, coalesce(cluster_name, '') as cluster_key from sacct_jobs where fault is null and file_row = latest_row and started_at is not null
+) as jobs
+    on batches.step_of = jobs.job_id and batches.cluster_key = jobs.cluster_key and batches.clock_start >= jobs.started_at
+where len(jobs.held_nodes) > 1
+    and list_contains(jobs.held_nodes, batches.nodelist)
+    and coalesce(batches.cpu_count <= jobs.cpu_count, false)
+    and coalesce(batches.memory_count <= jobs.memory_count, true)
+    -- a step that says nothing of GPUs though the job has some does not tell how they are spread
+    and (batches.kinds is not null or list_sum(list_transform(jobs.kinds, lambda kind: coalesce(kind.amount, 0))) = 0)
+qualify row_number() over (partition by jobs.file_row order by batches.file_row desc) = 1
 """
 
 _STEPS = """
@@ -355,14 +269,12 @@ select file_row, job_id, (coalesce(cluster_name, ''), split_part(job_id, '.', 1)
 from sacct_records
 where is_step;
 
-create or replace temp table skipped as
+insert into skipped
 select file_row, 'a step of a job in the file' as reason from sacct_steps where has_job
-union all
-select file_row, 'the header again' from sacct_lines where is_header and file_row > 0
 """
 
 _REJECTED = """
-create or replace temp table unread as
+insert into unread
 select file_row, fault[1] as column_name, fault[2] as value, fault[3] as reason
 from sacct_jobs
 where fault is not null
@@ -374,27 +286,76 @@ union all
 select file_row, 'JobID', job_id, 'is a step whose job is not in the file; the job''s own record tells what was held'
 from sacct_steps
 where not has_job
-union all
-select file_row, '', left(line, 500), format(
-    'has {} fields where {} are expected; sacct does not escape a ''|'' or a line break in a field such as JobName',
-    len(string_split(line, '|')), $width
-)
-from sacct_lines
-where not is_header and len(string_split(line, '|')) <> $width
 """
 
+# `here` is what the batch step tells of its node; `left_over` nodes share the rest
 _SELECT = """
-select
-    holding_id, job_id, attempt, 'slurm_job' as holder_kind, jobname as name, cluster_name as cluster,
-    "partition" as pool, held_nodes[place] as node,
-    slurm_share(gpu_count, len(held_nodes), place)::decimal(18, 6) as gpu_count,
-    slurm_share(cpu_count, len(held_nodes), place)::decimal(18, 6) as cpu_count,
-    try_cast(slurm_share(memory_count, len(held_nodes), place) * 0.000001 as decimal(18, 6)) as memory_gb,
-    submitted_at, started_at, ended_at, state, outcome, account, "user" as user_name, labels,
-    file_row
-from (
+with placed as (
     select *, unnest(range(1, len(held_nodes) + 1)) as place
-    from sacct_jobs
-    where fault is null and file_row = latest_row
+    from (
+        select
+            sacct_jobs.*,
+            sacct_batches.node as batch_node,
+            sacct_batches.cpu_count as batch_cpu_count,
+            sacct_batches.memory_count as batch_memory_count,
+            sacct_batches.kinds as batch_kinds
+        from sacct_jobs
+        left join sacct_batches using (file_row)
+        where fault is null and file_row = latest_row
+    )
+),
+
+spread as (
+    select
+        *,
+        held_nodes[place] as node,
+        coalesce(node = batch_node, false) as is_batch_node,
+        place - (batch_node is not null and place > list_position(held_nodes, batch_node))::int as rest_place,
+        len(held_nodes) - (batch_node is not null)::int as rest_nodes,
+        unnest(kinds) as kind,
+        generate_subscripts(kinds, 1) as kind_place
+    from placed
+),
+
+counted as (
+    select
+        *,
+        coalesce(list_filter(batch_kinds, lambda one: one.profile is not distinct from kind.profile)[1].amount, 0) as batch_amount,
+        kind.amount * times as amount
+    from spread
+),
+
+shared as (
+    select
+        *,
+        case
+            when is_batch_node then batch_amount
+            else slurm_share(amount - if(batch_node is null, 0, batch_amount), rest_nodes, rest_place)
+        end as held
+    from counted
 )
+
+select
+    holding_id || if(kind_place > 1, '+' || kind.profile, '') as holding_id,
+    job_id, attempt, 'slurm_job' as holder_kind, jobname as name, cluster_name as cluster,
+    "partition" as pool, node,
+    if(per_gpu is null, held, ceil(held / per_gpu))::decimal(18, 6) as gpu_count,
+    if(per_gpu is null or held = 0, null, round(held / (per_gpu * ceil(held / per_gpu)), 6))::decimal(18, 6) as gpu_share,
+    kind.model as gpu_model,
+    kind.profile as gpu_profile,
+    if(held > 0, kind.sharing, null) as gpu_sharing,
+    case
+        when kind_place > 1 then 0
+        when is_batch_node then batch_cpu_count
+        else slurm_share(cpu_count - if(batch_node is null, 0, batch_cpu_count), rest_nodes, rest_place)
+    end::decimal(18, 6) as cpu_count,
+    try_cast(case
+        when kind_place > 1 then 0
+        when is_batch_node then coalesce(batch_memory_count, slurm_share(memory_count, len(held_nodes), place))
+        when batch_memory_count is null then slurm_share(memory_count, len(held_nodes), place)
+        else slurm_share(memory_count - batch_memory_count, rest_nodes, rest_place)
+    end * 0.000001 as decimal(18, 6)) as memory_gb,
+    submitted_at, started_at, ended_at, state, outcome, account, "user" as user_name, qos as priority, labels,
+    file_row
+from shared
 """
