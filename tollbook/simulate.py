@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import shutil
 import tempfile
+from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -279,7 +280,8 @@ def _days(db: duckdb.DuckDBPyConnection, first: date | None, last: date | None) 
         raise TollbookError(f"there is no day to simulate: {why}. Run `tollbook build` first.")
     if first is None and last is None:
         first = whole[-1].replace(day=1)
-    first, last = first or whole[0], last or whole[-1]
+        last = first.replace(day=monthrange(first.year, first.month)[1])
+    first, last = first or min(standing), last or max(standing)
     wanted = {day: unfinished for day, unfinished in standing.items() if first <= day <= last}
     days = [day for day, unfinished in wanted.items() if not unfinished]
     if first > last:
