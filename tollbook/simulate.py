@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import shutil
+import signal
 import tempfile
+import threading
 from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -108,7 +110,7 @@ def simulate(
         BusyError: somebody else still wrote after ``wait_seconds``.
     """
     told_apart = {table: file for table in TABLES for file in _of(table, files)}
-    with _copy(workspace, first, last, tell, wait_seconds) as (copy, days, left_out):
+    with _ended_in_order(), _copy(workspace, first, last, tell, wait_seconds) as (copy, days, left_out):
         with copy.connect() as db:
             db.execute("create schema simulation")
             db.execute(
@@ -196,6 +198,24 @@ def _copy(
             alive.release()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let a signal to end run the `finally`s, as Ctrl-C does; only a program's main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _remove_leftovers(workspace: Workspace) -> None:

@@ -208,6 +208,8 @@ def _dbt(workspace: Workspace, full_refresh: bool = False, select: Sequence[str]
             DuckDBConnectionManager.close_all_connections()
     if outcome.success:
         return
+    if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+        raise outcome.exception
     if outcome.result is None or not hasattr(outcome.result, "results"):
         raise TollbookError(f"dbt did not run: {outcome.exception}")
     bad = [one for one in outcome.result.results if one.status in ("error", "fail", "runtime error")]
