@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import namedtuple
@@ -183,6 +184,14 @@ def test_the_copy_goes_when_it_ends_early(built, rules, instead_of_models, error
     with pytest.raises(type(error)):
         simulate.simulate(built, [rules(OWNER_PAYS)], tell=quiet)
     assert (copies, hashes(built)) == ([True], before)
+
+
+def test_the_copy_goes_when_it_is_told_to_end(built, rules, instead_of_models):
+    instead_of_models(lambda copy: signal.raise_signal(signal.SIGTERM))
+    handler, before = signal.getsignal(signal.SIGTERM), hashes(built)
+    with pytest.raises(SystemExit, match="143"):
+        simulate.simulate(built, [rules(OWNER_PAYS)], tell=quiet)
+    assert (signal.getsignal(signal.SIGTERM), hashes(built)) == (handler, before)
 
 
 def test_a_killed_simulation_is_cleared_away_by_the_next_and_a_living_one_is_not(sample, rules, instead_of_models):
