@@ -62,6 +62,19 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date
     return digest.hexdigest()
 
 
+def replace(db: duckdb.DuckDBPyConnection, table: str, file: Path) -> None:
+    """Let ``file`` say what ``config.<table>`` holds, on all days and as if it always had: for a copy of the warehouse.
+
+    Raises:
+        ConfigError: the file lacks a column, or a value of it cannot be used.
+    """
+    columns = TABLES[table] | DATED
+    _load_table(db, table, columns, file)
+    if table in rule_history.VERSIONED:
+        db.execute("delete from meta.rule_versions where table_name = ?", [table])
+        rule_history.remember(db, table, columns, None)
+
+
 def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], file: Path) -> None:
     definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     db.execute(f"create or replace table config.{table} ({definition}, rule_row bigint)")
