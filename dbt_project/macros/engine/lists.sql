@@ -11,3 +11,11 @@
 
 {% macro moment_of_day(day, microseconds) %}{{ return(adapter.dispatch('moment_of_day')(day, microseconds)) }}{% endmacro %}
 {% macro default__moment_of_day(day, microseconds) -%} ({{ day }}::timestamp + to_microseconds({{ microseconds }})) {%- endmacro %}
+
+{# The words of a text, divided by blanks, as structs (word, position), one row each. #}
+{% macro words(text) %}{{ return(adapter.dispatch('words')(text)) }}{% endmacro %}
+{% macro default__words(text) -%}
+    unnest(list_transform(
+        string_split_regex(trim({{ text }}), '\s+'), lambda word, position: struct_pack(word := word, position := position)
+    ))
+{%- endmacro %}

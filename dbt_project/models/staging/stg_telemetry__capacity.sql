@@ -11,6 +11,7 @@ select
     capacity.memory_gb,
     capacity.sku,
     capacity.region,
+    capacity.purchase_option,
     coalesce(lower(capacity.state), 'up') as state,
     coalesce(capacity.resource_id, capacity.node) as resource_id,
     capacity.started_at,

@@ -30,7 +30,7 @@ node_bills as (
         resource_id,
         -- what no bill line made is an estimate
         bool_or(line_count = 0) as is_estimated,
-        sum(case when line_count > 0 and component not in ('Tax', 'Credit', 'Adjustment') then cost end) as billed_cost
+        sum(case when line_count > 0 and not is_attached and component not in ('Tax', 'Credit', 'Adjustment') then cost end) as billed_cost
     from {{ ref('int_charges__spread') }}
     where hour_start_at is not null and {{ in_build_days('usage_date') }}
     group by all
