@@ -9,8 +9,7 @@ with attached as (
 
 together as (
     select
-        {{ kept | join(', ') }}, false as is_of_node, false as is_attached,
-        null::timestamp as part_start_at, null::timestamp as part_end_at
+        {{ kept | join(', ') }}, false as is_of_node, null::timestamp as part_start_at, null::timestamp as part_end_at
     from {{ ref('int_charges__timed') }} as timed
     anti join attached
         on timed.slot_start_at::date = attached.usage_date and timed.charge_date = attached.charge_date
@@ -20,7 +19,7 @@ together as (
 
     union all
 
-    select {{ kept | join(', ') }}, resource_id is not null, is_attached, part_start_at, part_end_at
+    select {{ kept | join(', ') }}, resource_id is not null, part_start_at, part_end_at
     from {{ ref('int_charges__of_nodes') }}
 )
 
@@ -38,7 +37,6 @@ select
     coalesce(commitment_discount_status = 'Unused', false) or coalesce(capacity_reservation_status = 'Unused', false)
         as is_unused_commitment,
     case when is_of_node then resource_id end as resource_id,
-    is_attached,
     case when charge_category = 'Usage' then model end as model,
     team,
     cost_centre,
@@ -63,7 +61,6 @@ select
     'Compute' as component,
     false as is_unused_commitment,
     priced.resource_id,
-    false as is_attached,
     null as model,
     null as team,
     null as cost_centre,
