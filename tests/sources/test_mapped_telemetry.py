@@ -35,7 +35,13 @@ def test_tasks_of_ray(load):
         "required_resources": {"CPU": 4.0, "GPU": 0.5, "memory": 2147483648.0}, "creation_time_ms": TEN_MS - 60000,
         "start_time_ms": TEN_MS, "end_time_ms": TEN_MS + 1800000,
     }  # fmt: skip
-    waiting = {"task_id": "c8f0", "state": "PENDING_NODE_ASSIGNMENT", "required_resources": {"CPU": 1.0}, "start_time_ms": None, "end_time_ms": None}
+    waiting = {
+        "task_id": "c8f0",
+        "state": "PENDING_NODE_ASSIGNMENT",
+        "required_resources": {"CPU": 1.0},
+        "start_time_ms": None,
+        "end_time_ms": None,
+    }
     columns = "holding_id, attempt, node, gpu_count, cpu_count, memory_gb, started_at, ended_at, outcome"
     assert load("ray_tasks", [task, task | waiting], columns) == [
         ("c8ef:0", 1, "7e4f", 0.5, 4, 2, TEN, HALF, "succeeded"), ("c8f0:0", 1, "7e4f", 0, 1, None, None, None, None),
@@ -52,7 +58,10 @@ def test_nodes_of_ray(load):
 
 def test_jobs_of_kubeflow(load):
     def replicas(count, gpus):
-        return {"replicas": count, "template": {"spec": {"containers": [{"name": "pytorch", "resources": {"limits": {"nvidia.com/gpu": gpus}}}]}}}
+        return {
+            "replicas": count,
+            "template": {"spec": {"containers": [{"name": "pytorch", "resources": {"limits": {"nvidia.com/gpu": gpus}}}]}},
+        }
 
     job = {
         "apiVersion": "kubeflow.org/v1", "kind": "PyTorchJob",
