@@ -32,7 +32,7 @@ _TEXT_SUFFIXES = (".log", ".txt", "")
 _EVENTS = """
 create or replace temp table lambda_events as
 with parts as (
-    select record_no, record as page, unnest(case
+    select record_no, {page_group} as page_group, {owner} as owner, unnest(case
         when json_type(record, '$.events') = 'ARRAY' then (record->'$.events')::json[]
         when json_type(record, '$.logEvents') = 'ARRAY' then (record->'$.logEvents')::json[]
         else [record]
@@ -44,8 +44,8 @@ select
     row_number() over (order by record_no) as file_row,
     {moment} as moment,
     coalesce({message}, event::varchar) as message,
-    coalesce({event_group}, {page_group}) as log_group,
-    {owner} as owner
+    coalesce({event_group}, page_group) as log_group,
+    owner
 from parts
 """
 
@@ -146,8 +146,8 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
                 moment=field("event", "timestamp", "@timestamp", "time"),
                 message=field("event", "message", "@message"),
                 event_group=field("event", "logGroup", "@log", "log_group"),
-                page_group=field("page", "logGroup", "logGroupName"),
-                owner=field("page", "owner"),
+                page_group=field("record", "logGroup", "logGroupName"),
+                owner=field("record", "owner"),
             )
         )
     metrics = "record.metrics"

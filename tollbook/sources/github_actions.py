@@ -24,18 +24,18 @@ from tollbook.workspace import Source
 
 _JOBS = """
 create or replace temp table github_jobs as
-with parts as (
-    select record_no, record as page, record->'$.jobs' as jobs, record->'$.workflow_job' as job from records
-),
-
-jobs as (
-    select record_no, page, unnest(case
-        when json_type(jobs) = 'ARRAY' then jobs::json[]
-        when json_type(job) = 'OBJECT' then [job]
-        when json_type(page, '$.run_id') is not null then [page]
-        else []::json[]
-    end) as job
-    from parts
+with jobs as (
+    select
+        record_no,
+        -- what a payload says beside its job; the page itself would be copied beside each of its jobs
+        json_object('repository', record->'$.repository', 'sender', record->'$.sender', 'workflow', record->'$.workflow') as page,
+        unnest(case
+            when json_type(record, '$.jobs') = 'ARRAY' then (record->'$.jobs')::json[]
+            when json_type(record, '$.workflow_job') = 'OBJECT' then [record->'$.workflow_job']
+            when json_type(record, '$.run_id') is not null then [record]
+            else []::json[]
+        end) as job
+    from records
 ),
 
 numbered as (

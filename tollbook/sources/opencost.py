@@ -58,9 +58,16 @@ windows as (
 named as (
     select window_no, 0 as place, '' as key, part as a from windows where is_allocation(part)
     union all
-    select windows.window_no, each.rowid as place, each.key, each.value as a
-    from windows, json_each(windows.part) as each
-    where not is_allocation(windows.part) and each.type = 'OBJECT'
+    -- the map unnested without itself beside every entry: it may be large
+    select window_no, place, key, a
+    from (
+        select
+            window_no, unnest(range(1, len(json_keys(part)) + 1)) as place, unnest(json_keys(part)) as key,
+            unnest(json_extract(part, '$.*')) as a
+        from windows
+        where not is_allocation(part)
+    )
+    where json_type(a) = 'OBJECT'
 )
 
 select row_number() over (order by window_no, place) as file_row, key, a from named

@@ -1,6 +1,6 @@
 """Files of JSON records as one relation: an API's saved page or pages, JSON lines, or flat rows (CSV, Parquet).
 
-- Numbers behind keys are texts, so that no digit passes through a float.
+- Whole numbers keep every digit; fractions are read as binary floats, which is what telemetry is measured in.
 - An array at the top is its elements; a broken line of JSON lines goes to ``unread``, the others stay.
 - Flat rows are objects of their columns; what is empty is left out.
 """
@@ -42,7 +42,7 @@ def open_records(db: duckdb.DuckDBPyConnection, file: Path) -> bool:
     try:
         db.execute(
             "create or replace temp table records as with read as materialized ("
-            f" select {files.numbers_as_text('json::varchar')}::json as record, row_number() over () as read_no"
+            f" select json as record, row_number() over () as read_no"
             f" from read_json_objects({files.path_text(file)}, {layout}, maximum_object_size = {_LARGEST})"
             "), parts as ("
             " select read_no, unnest(case when json_type(record) = 'ARRAY' then record::json[] else [record] end) as record from read"
