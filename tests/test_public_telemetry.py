@@ -100,3 +100,28 @@ def test_usage_above_the_request_counts_in_either_namespace(loaded):
         " where usage.source_name = 'ocp_usage' and pods.source_name = 'ocp_pods' group by 1 order by 1",
     )
     assert by_namespace == [("namespace_ci", 1204.178), ("namespace_qa", 1226.433)]
+
+
+@pytest.fixture(scope="module")
+def built(loaded):
+    pipeline.build(loaded, tell=lambda _: None)
+    return loaded
+
+
+def test_held_and_idle_hours_of_helios(built):
+    assert rows(
+        built,
+        "select node, round(sum(held_gpu_hours), 6), round(sum(gpu_hours) - sum(held_gpu_hours), 6) from engineering.fct_gpu_hours"
+        " where cluster = 'helios' group by 1 order by 1",
+    ) == [("vc3sl", 29869.116667, 17746.883333), ("vc6YE", 139683.716667, 15068.283333)]
+
+
+def test_philly_has_no_idle_hours(built):
+    assert rows(built, "select round(sum(held_gpu_hours), 6), round(sum(gpu_hours), 6) from engineering.fct_gpu_hours where cluster = 'philly'") == [
+        (322337.207778, 322337.207778)
+    ]
+
+
+def test_gpus_of_the_image_service_are_held_and_mostly_quiet(built):
+    ((hours,),) = rows(built, "select round(sum(held_gpu_hours), 6) from engineering.fct_gpu_hours where cluster = 'genai'")
+    assert hours == 1492.564167
