@@ -2,7 +2,7 @@
 
 - A file is one object or many: lists (PodList, ``kubectl get -o json``), watch events ``{"type", "object"}``, bare objects, arrays of
   them; one per line, indented, or several lists one after the other. In a file of lines a broken line does not cost the others.
-- ``object_no`` counts objects from 1, those inside lists one by one (it is the rows' ``file_row``).
+- ``object_no`` counts objects from 1, those inside lists one by one, a broken line as one (it is the rows' ``file_row``).
 - A list is a snapshot: what it does not have any more is gone. Pages of a list (``metadata.continue``) are one snapshot. A list of one
   namespace speaks for that one only.
 - Lists say no time. ``seen_at`` is what stands beside them (``timestamp``, ``captured_at`` … of the list, event or line), else the time in
@@ -13,20 +13,18 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-import fsspec
+import zstandard
 
 from tollbook.errors import DeliveryError
 from tollbook.sources import files
-from tollbook.sources.typing import text
+from tollbook.sources.kubernetes_files import Cutter, Listed
 
 _JSON = (".json", ".jsonl", ".ndjson", ".log", ".txt", "")
-_LARGEST = 1 << 31
-# compressed lists repeat themselves a lot
-_INFLATED = 50
 _STATED = (
     "timestamp", "@timestamp", "time", "ts", "captured_at", "capturedAt", "collected_at", "collectedAt", "observed_at", "observedAt",
     "snapshot_at", "snapshotAt", "snapshot_time", "snapshotTime", "received_at", "receivedAt", "stageTimestamp",
@@ -41,68 +39,51 @@ create or replace temp macro k8s_time(t) as case
 end
 """
 
+# what stands beside an object or a list counts; an event's object has metadata, an event has none
 _OBJECTS = """
 create or replace temp table k8s_objects as
-with elements as (
-    select record_no, json_type(record) = 'ARRAY' as is_array, case when is_array then record::json[] else [record] end as parts
-    from k8s_records
-    where record is not null
-),
-
-parts as (
-    select record_no, is_array, unnest(parts) as part, unnest(range(1, len(parts) + 1)) as part_place from elements
-),
-
-bodies as (
+with lines as (
     select
-        *,
-        json_type(part, '$.object') = 'OBJECT' and json_type(part, '$.metadata') is null as is_wrapped,
-        case when is_wrapped then upper(part->>'$.type') end as event,
-        case when is_wrapped then part->'$.object' else part end as body,
-        json_type(body, '$.items') = 'ARRAY' as is_list,
-        k8s_time(coalesce({stated})) as stated_at
-    from parts
+        row_number() over () as object_no,
+        json as line,
+        json_transform(json, '{{"kind": "VARCHAR", "type": "VARCHAR", "object": "JSON", "metadata": "JSON", {stated}}}') as said
+    from read_json_objects({path}, format = 'newline_delimited', ignore_errors = true, maximum_object_size = {most})
 ),
 
-lists as (
+listed as (
     select
-        * exclude (part, body),
-        case when is_list then (body->'$.items')::json[] else [body] end as items,
-        case when is_list then regexp_replace(body->>'$.kind', 'List$', '') end as list_kind,
-        coalesce(nullif(body->>'$.metadata.continue', ''), '') <> '' as is_cut
-    from bodies
-),
-
-numbered as (
-    select
-        record_no, part_place, is_array, is_list, event, stated_at, list_kind, is_cut,
-        unnest(items) as item, unnest(range(1, len(items) + 1)) as place
-    from lists
+        lines.*,
+        lists.first_no,
+        coalesce(object_no < lists.after_no, false) as is_list,
+        lists.kind as list_kind, lists.is_cut, lists.stated,
+        said.object is not null and said.metadata is null as is_wrapped
+    from lines
+    asof left join k8s_lists as lists on lines.object_no >= lists.first_no
 )
 
 select
-    row_number() over (order by record_no, part_place, place) as object_no,
-    -- what was seen at once: a list, or an array of objects
-    dense_rank() over (order by record_no, if(is_array and not coalesce(is_list, false), 0, part_place)) as list_no,
-    coalesce(is_list or is_array, false) as is_list,
-    is_cut,
-    event,
-    stated_at,
-    coalesce(item->>'$.kind', nullif(list_kind, '')) as kind,
-    item
-from numbered
+    object_no,
+    if(is_list, first_no, object_no) as list_no,
+    is_list,
+    is_list and coalesce(is_cut, false) as is_cut,
+    case when is_wrapped then upper(said.type) end as event,
+    k8s_time(coalesce(if(is_list, stated, null), {moments})) as stated_at,
+    if(is_wrapped, said.object, line) as item,
+    coalesce(if(is_wrapped, said.object->>'$.kind', said.kind), if(is_list, nullif(list_kind, ''), null)) as kind
+from listed
 """
 
 _UNREAD = """
 insert into unread
-select record_no, '', null, 'is not a JSON object' from k8s_records where record is null
+select object_no, '', null, 'is not a JSON object' from k8s_objects where item is null
 union all
 select object_no, 'type', left(item::varchar, 200), 'is an error that the API answered' from k8s_objects
 where event = 'ERROR' or kind = 'Status'
 union all
 select object_no, '', left(item::varchar, 200), 'is not a Kubernetes object' from k8s_objects
-where event is distinct from 'ERROR' and kind is distinct from 'Status'
-    and (json_type(item) <> 'OBJECT' or (kind is null and json_type(item, '$.metadata') is null))
+where event is distinct from 'ERROR' and kind is distinct from 'Status' and (
+    json_type(item) <> 'OBJECT' or (kind is null and json_type(item, '$.metadata') is null and event is distinct from 'BOOKMARK')
+)
 """
 
 # pages of one list are one snapshot; times that nobody states never run backwards
@@ -155,23 +136,23 @@ def open_objects(db: duckdb.DuckDBPyConnection, file: Path) -> None:
         raise DeliveryError(f"{file.name} is empty (0 bytes). Deliver it again; what was loaded before stays.")
     if files.kind(file) not in _JSON:
         raise DeliveryError(f"{file.name}: objects of the Kubernetes API are JSON (.json, .jsonl, .ndjson, also with .gz or .zst).")
-    packed = file.suffix.lower() in (".gz", ".zst")
-    largest = min(max(1 << 24, size * (_INFLATED if packed else 1)), _LARGEST)
     db.execute("create or replace temp table unread (file_row bigint, column_name varchar, value varchar, reason varchar)")
     db.execute("drop view if exists temp.delivery")
     db.execute(_MACROS)
-    try:
-        layout = "'newline_delimited', ignore_errors = true" if _is_lines(file) else "'unstructured'"
-        db.execute(
-            "create or replace temp table k8s_records as select row_number() over () as record_no, json as record"
-            f" from read_json_objects({files.path_text(file)}, format = {layout}, maximum_object_size = {largest})"
-        )
-    except (duckdb.Error, OSError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0][:300]
-        raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {reason}") from error
-    db.execute(_OBJECTS.format(stated=", ".join(f"part->>{text('$.' + json.dumps(name))}" for name in _STATED)))
+    with tempfile.TemporaryDirectory() as folder:
+        lines = Path(folder) / "objects.ndjson"
+        try:
+            with lines.open("w", encoding="utf-8", newline="\n") as out:
+                cutter = Cutter(out)
+                cutter.cut(file)
+            _remember_lists(db, cutter.lists)
+            named = [json.dumps(name) for name in _STATED]
+            stated, moments = ", ".join(f'{name}: "VARCHAR"' for name in named), ", ".join(f"said.{name}" for name in named)
+            db.execute(_OBJECTS.format(path=files.path_text(lines), most=max(4 * cutter.longest, 1 << 22), stated=stated, moments=moments))
+        except (duckdb.Error, OSError, EOFError, ValueError, IndexError, AttributeError, zstandard.ZstdError) as error:
+            reason = str(error).strip().splitlines()[0][:300]
+            raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {reason}") from error
     db.execute(_UNREAD)
-    db.execute("drop table k8s_records")
 
 
 def time_snapshots(db: duckdb.DuckDBPyConnection, file: Path) -> None:
@@ -193,18 +174,14 @@ def named_time(file: Path) -> datetime | None:
     return datetime.fromtimestamp(int(epoch.group()), UTC).replace(tzinfo=None) if epoch else None
 
 
-def _is_lines(file: Path) -> bool:
-    """Whether the file is one object per line: in an indented one no line has more than an empty object to itself."""
-    with fsspec.open(str(file), "rt", compression="infer", encoding="utf-8-sig", errors="replace") as lines:
-        first = lines.readline(1 << 26)
-        if first.strip() in ("[", "{", "") and not first.endswith("\n"):
-            return False
-        for line in (first, *(lines.readline(1 << 20) for _ in range(50))):
-            if line.lstrip().startswith("{") and line.rstrip().endswith("}"):
-                try:
-                    found = json.loads(line)
-                except ValueError:
-                    continue
-                if found and {"kind", "items", "object", "metadata", "type"} & found.keys():
-                    return True
-    return False
+def _remember_lists(db: duckdb.DuckDBPyConnection, lists: list[Listed]) -> None:
+    """Make ``k8s_lists``: the numbers of its first object and the one after its last, and what each list says of itself."""
+    db.execute("create or replace temp table k8s_lists (first_no bigint, after_no bigint, kind varchar, is_cut boolean, stated varchar)")
+    rows = []
+    for one in lists:
+        metadata = one.said.get("metadata")
+        stated = next((str(one.said[name]) for name in _STATED if one.said.get(name) is not None), None)
+        is_cut = isinstance(metadata, dict) and bool(metadata.get("continue"))
+        rows.append([one.first, one.after, str(one.said.get("kind") or "").removesuffix("List"), is_cut, stated])
+    if rows:
+        db.executemany("insert into k8s_lists values (?, ?, ?, ?, ?)", rows)
