@@ -114,8 +114,8 @@ changes as (
     select
         *,
         case
-            when seen_before is null and state <> 'up' and changed_at > created_at and changed_at <= seen_at then changed_at
-            when seen_before is null then coalesce(least(created_at, seen_at), seen_at)
+            when seen_before is null and state <> 'up' then greatest(created_at, if(changed_at <= seen_at, changed_at, seen_at))
+            when seen_before is null then least(created_at, seen_at)
             when changed_at > seen_before and changed_at <= seen_at then changed_at
             else seen_at
         end as began_at

@@ -39,15 +39,15 @@ select
     {pool} as pool,
     node,
     gpu_ids,
-    case when unclaimed.pod_no is null or gpus is not null then coalesce(gpus, 0)::decimal(18, 6) end as gpu_count,
+    case when {known} and (unclaimed.pod_no is null or gpus is not null) then coalesce(gpus, 0)::decimal(18, 6) end as gpu_count,
     k8s_decimal(share::hugeint) as gpu_share,
     if(gpus is not null, gpu_model, null) as gpu_model,
     gpu_profile,
     rows.sharing as gpu_sharing,
     k8s_decimal((rows.memory + 512000) // 1024000) as gpu_memory_gb,
-    k8s_count(if(coalesce(place, 1) = 1, coalesce(cpu, 0), 0)) as cpu_count,
-    k8s_gb(if(coalesce(place, 1) = 1, coalesce(amounts.memory, 0), 0)) as memory_gb,
-    k8s_gb(if(coalesce(place, 1) = 1, coalesce(disk, 0), 0)) as disk_gb,
+    if({known}, k8s_count(if(coalesce(place, 1) = 1, coalesce(cpu, 0), 0)), null) as cpu_count,
+    if({known}, k8s_gb(if(coalesce(place, 1) = 1, coalesce(amounts.memory, 0), 0)), null) as memory_gb,
+    if({known}, k8s_gb(if(coalesce(place, 1) = 1, coalesce(disk, 0), 0)), null) as disk_gb,
     submitted_at,
     started_at,
     {ended_at} as ended_at,
@@ -69,8 +69,8 @@ left join k8s_unclaimed as unclaimed using (pod_no)
 """
 
 
-def select(db: duckdb.DuckDBPyConnection, source: Source, keys: Keys) -> str:
-    """Make the rows of ``holdings`` and return the SELECT of them.
+def select(db: duckdb.DuckDBPyConnection, source: Source, keys: Keys, has_requests: bool = True) -> str:
+    """Make the rows of ``holdings`` and return the SELECT of them; without requests in the file all amounts are NULL.
 
     Reads ``k8s_holdings`` (pod_no, holding_id, namespace, name, node, owner_kind, owner_name, labels, annotations, hints, priority, submitted_at,
     started_at, ended_at, last_seen_at, state, outcome), ``k8s_pod_requests``, ``k8s_gpus``, ``k8s_gpu_facts`` and ``k8s_unclaimed``.
@@ -95,6 +95,7 @@ def select(db: duckdb.DuckDBPyConnection, source: Source, keys: Keys) -> str:
             user=f"coalesce({user}, {keys.of('labels', 'hub.jupyter.org/username')})",
             model=model,
             tenant=tenant,
+            known=str(has_requests).lower(),
         )
     )
     return "select * from k8s_rows"

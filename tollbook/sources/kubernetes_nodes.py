@@ -76,7 +76,7 @@ select
         else 'up'
     end as state,
     case
-        when state = 'drain' then greatest(k8s_time((taint).timeAdded), least(deletion_at, seen_at), k8s_time((ready).lastTransitionTime))
+        when state = 'drain' then coalesce(k8s_time((taint).timeAdded), deletion_at)
         else k8s_time((ready).lastTransitionTime)
     end as changed_at
 from placed;
