@@ -70,6 +70,7 @@ from k8s_pods
 
 # shares in millionths, memory in billionths of MiB
 _SHARED = r"""
+create or replace temp macro k8s_at_most_one(share) as if(share > 1000000, 1000000, share);
 create or replace temp table k8s_shared as
 with devices as (
     select pod_no, gpu_id, sum(cores) as cores, sum(memory) as memory
@@ -119,8 +120,8 @@ allocated as (
     select
         pod_no,
         count(*) as gpus,
-        case when bool_and(cores > 0) then least(sum(cores) * 10000 // count(*), 1000000) end as core_share,
-        least((sum(memory) * 1000000 / count(*) / any_value(gpu_mib))::bigint, 1000000) as memory_share,
+        case when bool_and(cores > 0) then sum(cores) * 10000 // count(*) end as core_share,
+        (sum(memory) * 1000000 / count(*) / any_value(gpu_mib))::bigint as memory_share,
         (sum(memory) * 1000000000 // count(*))::hugeint as memory,
         string_agg(gpu_id, ',' order by gpu_id) as gpu_ids
     from devices inner join k8s_gpu_facts using (pod_no)
@@ -130,7 +131,7 @@ allocated as (
 select
     pod_no,
     coalesce(allocated.gpus, asked.gpus) as gpus,
-    least(coalesce(core_share, share, memory_share), 1000000) as share,
+    k8s_at_most_one(coalesce(core_share, share, memory_share)) as share,
     nullif(coalesce(allocated.memory, asked.memory), 0) as memory,
     gpu_ids,
     'hami' as sharing
@@ -142,7 +143,7 @@ union all by name
 select
     pod_no,
     fraction_devices as gpus,
-    least(coalesce(fraction // 1000, (fraction_memory // 1000 + gpu_mib // 2) // gpu_mib), 1000000)::bigint as share,
+    k8s_at_most_one(coalesce(fraction // 1000, (fraction_memory // 1000 + gpu_mib // 2) // gpu_mib))::bigint as share,
     fraction_memory as memory,
     'time_slicing' as sharing
 from k8s_gpu_facts
@@ -153,7 +154,7 @@ union all by name
 select
     pod_no,
     1 as gpus,
-    least((coalesce(share_part, billionths / 1000000000) * 1000000 / share_whole)::bigint, 1000000) as share,
+    k8s_at_most_one((coalesce(share_part, billionths / 1000000000) * 1000000 / share_whole)::bigint) as share,
     nullif(share_id, '-1') as gpu_ids,
     'time_slicing' as sharing
 from k8s_pod_requests

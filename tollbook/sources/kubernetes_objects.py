@@ -81,7 +81,7 @@ select object_no, 'type', left(item::varchar, 200), 'is an error that the API an
 where event = 'ERROR' or kind = 'Status'
 union all
 select object_no, '', left(item::varchar, 200), 'is not a Kubernetes object' from k8s_objects
-where event is distinct from 'ERROR' and kind is distinct from 'Status' and (
+where item is not null and event is distinct from 'ERROR' and kind is distinct from 'Status' and (
     json_type(item) <> 'OBJECT' or (kind is null and json_type(item, '$.metadata') is null and event is distinct from 'BOOKMARK')
 )
 """

@@ -69,16 +69,20 @@ with parsed as (
         if(is_comment, prom_time(nullif(regexp_extract(line, '[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+(?:Z|[+-][0-9:]+)?'), '')), null)
             as commented_at
     from prom_lines
+),
+
+timed as (
+    select *, last_value(commented_at ignore nulls) over (order by file_row rows unbounded preceding) as scraped_at from parsed
 )
 
 select
     file_row,
     nullif((part).metric, '') as metric,
     (part).labels as labels_text,
-    coalesce(prom_time(nullif((part).sampled, '')), last_value(commented_at ignore nulls) over (order by file_row), $named) as sampled_at,
+    coalesce(prom_time(nullif((part).sampled, '')), scraped_at, $named) as sampled_at,
     try_cast((part).value as double) as value,
     left(line, 500) as line
-from parsed
+from timed
 where not is_comment
 """
 
