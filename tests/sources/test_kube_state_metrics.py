@@ -73,7 +73,7 @@ def scrapes(*found):
     for moment in sorted({moment for _, _, samples in found for moment, _ in samples}):
         lines.append(f"# scraped at {datetime.fromtimestamp(moment).astimezone().isoformat()}")
         for metric, labels, samples in found:
-            lines += [f"{metric}{braced(labels)} {value:e}" for at, value in samples if at == moment]
+            lines += [f"{metric}{braced(labels)} {float(value)!r}" for at, value in samples if at == moment]
     return "\n".join(lines) + "\n"
 
 

@@ -116,12 +116,12 @@ class Cutter:
         return place + 1, at
 
     def _gather(self, said: dict, write: Callable[[], int]) -> int:
-        listed = Listed(self.count + 1, said=said)
-        self.lists.append(listed)
+        listed, before = Listed(self.count + 1, said=said), len(self.lists)
         end = write()
         listed.after = self.count + 1
-        if listed.after == listed.first:
-            self.lists.remove(listed)
+        # an array of lists is not one itself
+        if listed.after > listed.first and len(self.lists) == before:
+            self.lists.append(listed)
         return end
 
     def _array(self, text: str, place: int) -> int:

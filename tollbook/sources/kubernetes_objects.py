@@ -50,15 +50,17 @@ with lines as (
     from read_json_objects({path}, format = 'newline_delimited', ignore_errors = true, maximum_object_size = {most})
 ),
 
+members as (
+    select unnest(range(first_no, after_no)) as object_no, * exclude (after_no) from k8s_lists
+),
+
 listed as (
     select
         lines.*,
-        lists.first_no,
-        coalesce(object_no < lists.after_no, false) as is_list,
-        lists.kind as list_kind, lists.is_cut, lists.stated,
+        first_no, members.kind as list_kind, is_cut, stated,
+        first_no is not null as is_list,
         said.object is not null and said.metadata is null as is_wrapped
-    from lines
-    asof left join k8s_lists as lists on lines.object_no >= lists.first_no
+    from lines left join members using (object_no)
 )
 
 select

@@ -214,12 +214,14 @@ amounts as (
             coalesce(container.resources.limits, map()), coalesce(container.resources.requests, map())
         ))) as amount
     from containers
+),
+
+quantities as (
+    select quantity, k8s_billionths(quantity) as billionths from (select distinct amount.value as quantity from amounts)
 )
 
-select
-    pod_no, is_init, is_sidecar, container_no, amount.key as resource, amount.value as quantity,
-    k8s_billionths(amount.value) as billionths
-from amounts;
+select pod_no, is_init, is_sidecar, container_no, amount.key as resource, quantity, billionths
+from amounts left join quantities on amount.value = quantity;
 
 create or replace temp table k8s_pod_requests as
 with running as (
