@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 import sys
+from calendar import monthrange
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -51,6 +52,13 @@ class Scale(StrEnum):
     s = "s"
     m = "m"
     l = "l"  # noqa: E741
+
+
+class By(StrEnum):
+    team = "team"
+    cost_centre = "cost_centre"
+    component = "component"
+    bucket = "bucket"
 
 
 def main() -> None:
@@ -230,6 +238,43 @@ def query(
             for row in result.fetchall():
                 table.add_row(*("" if value is None else str(value) for value in row))
             console.print(table)
+
+
+@app.command()
+def simulate(
+    policy: Annotated[list[Path], typer.Option("--policy", help="A rule file, as in config/; may be given several times.")],
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, itself too.")] = None,
+    month: Annotated[datetime | None, typer.Option(formats=["%Y-%m"], help="A month; the last with data by default.")] = None,
+    by: Annotated[By, typer.Option(help="What to compare.")] = By.team,
+    workspace: WorkspaceOption = None,
+    format: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+) -> None:
+    """What other rules would have charged, beside what is charged now. Changes nothing. Status 1 if the total is not the same."""
+    from tollbook import simulate as simulation
+    from tollbook.report.summary import rendered
+
+    days = (first and first.date(), last and last.date())
+    if month:
+        if first or last:
+            raise TollbookError("give either --month, or --from and --to.")
+        days = (month.date(), month.date().replace(day=monthrange(month.year, month.month)[1]))
+    outcome = simulation.simulate(Workspace.open(workspace), policy, *days, by.value, errors.print)
+    if format is Format.table:
+        _tell(outcome.headline)
+        console.print(rendered(simulation.table(outcome)), crop=False)
+    elif format is Format.csv:
+        # the table is for machines; what is said of it goes beside it
+        for line in (outcome.headline, *outcome.notes):
+            errors.print(line, markup=False, soft_wrap=True)
+        records = simulation.records(outcome)
+        writer = csv.DictWriter(sys.stdout, records[0])
+        writer.writeheader()
+        writer.writerows(records)
+    else:
+        print(json.dumps(simulation.document(outcome), default=str, indent=2))
+    if outcome.fault:
+        raise TollbookError(outcome.fault)
 
 
 explain_app = typer.Typer(no_args_is_help=True, help="Where a cost comes from, down to bill rows and telemetry.")

@@ -55,3 +55,14 @@
                 + coalesce(nullif(replace(split_part({{ text }}, ':', 3), 'Z', ''), '')::bigint, 0)) * 1000000
     end
 {%- endmacro %}
+
+{# The service tier by which a node is priced: NULL for on-demand and own ones, as for a standard price. #}
+{% macro node_tier(purchase_option) -%}
+    case regexp_replace(lower(trim({{ purchase_option }})), '[^a-z]', '', 'g')
+        when 'ondemand' then null when 'standard' then null when 'own' then null when 'owned' then null when 'default' then null
+        when '' then null
+        when 'preemptible' then 'spot' when 'lowpriority' then 'spot'
+        when 'reservation' then 'reserved' when 'committed' then 'reserved'
+        else lower(trim({{ purchase_option }}))
+    end
+{%- endmacro %}

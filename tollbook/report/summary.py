@@ -58,7 +58,7 @@ def print_summary(published_db: Path, console: Console | None = None) -> None:
             console.print(Text(f"Not in the published file: {mart}.", style=STYLES["bad"]))
     for table in shown:
         console.print()
-        console.print(_rendered(table), crop=False)
+        console.print(rendered(table), crop=False)
     console.print()
     console.print(Text("Where to look next", style="bold"))
     console.print(_look_next(published_db.parent), crop=False)
@@ -72,7 +72,8 @@ def _headline(publication: dict) -> Text:
     return Text.assemble("Tollbook: ", (standing, STYLES[role]), style="bold")
 
 
-def _rendered(table: Table) -> Group:
+def rendered(table: Table) -> Group:
+    """A table of the report for the terminal: title, grid, notes."""
     notes = [Text(note, style="dim") for note in ([table.caption] if table.caption else []) + table.notes]
     title = Text(table.title, style="bold")
     if not table.rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -31,10 +31,10 @@ def build(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None],
     models_hash = _models_hash()
     with workspace.connect() as db:
         config_hash = config.load(workspace, db, restate_from, tell)
-        _refuse_unknown_currencies(workspace, db)
+        refuse_unknown_currencies(workspace, db)
         horizon, days, full_refresh = _plan(db, config_hash, models_hash, full_refresh)
     tell(f"building {days} {'day' if days == 1 else 'days'}{' from nothing' if full_refresh else ''}")
-    _dbt(workspace, full_refresh, tell)
+    _dbt(workspace, full_refresh)
     with workspace.connect() as db:
         db.begin()
         db.execute("delete from meta.touched_days")
@@ -43,6 +43,21 @@ def build(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None],
         db.execute("insert into meta.build_state values (now()::timestamp, ?, ?, ?)", [horizon, config_hash, models_hash])
         db.commit()
     return days
+
+
+def rebuild(workspace: Workspace, days: Iterable[date], select: Sequence[str]) -> None:
+    """Compute the models that ``select`` names (as dbt does) once more for built days, by what ``config`` holds; tests do not run.
+
+    Raises:
+        TollbookError: other models made this warehouse, or a model failed.
+    """
+    with workspace.connect() as db:
+        state = db.execute("select models_hash from meta.build_state").fetchone()
+        if state is None or state[0] != _models_hash():
+            raise TollbookError("this version of Tollbook has not built the warehouse yet: `tollbook build` first.")
+        db.execute("delete from meta.build_days")
+        db.execute("insert into meta.build_days select distinct unnest(?::date[])", [list(days)])
+    _dbt(workspace, select=select)
 
 
 def _plan(db: duckdb.DuckDBPyConnection, config_hash: str, models_hash: str, full_refresh: bool):
@@ -130,7 +145,7 @@ group by billing_currency order by billing_currency
 """
 
 
-def _refuse_unknown_currencies(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> None:
+def refuse_unknown_currencies(workspace: Workspace, db: duckdb.DuckDBPyConnection) -> None:
     missing = db.execute(_WITHOUT_RATE, [workspace.currency]).fetchall()
     if missing:
         said = "; ".join(
@@ -152,7 +167,7 @@ def _models_hash() -> str:
     return digest.hexdigest()
 
 
-def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) -> None:
+def _dbt(workspace: Workspace, full_refresh: bool = False, select: Sequence[str] = ()) -> None:
     # dbt reads its profile from the environment; it takes seconds to import, so only here
     target = workspace.temp / "dbt"
     target.mkdir(parents=True, exist_ok=True)
@@ -180,6 +195,8 @@ def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) 
     if full_refresh:
         # what dbt remembers of other models' files can contradict these
         arguments += ["--full-refresh", "--no-partial-parse"]
+    if select:
+        arguments += ["--resource-type", "model", "--select", *select]
     with _environment(workspace):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
@@ -191,6 +208,8 @@ def _dbt(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None]) 
             DuckDBConnectionManager.close_all_connections()
     if outcome.success:
         return
+    if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+        raise outcome.exception
     if outcome.result is None or not hasattr(outcome.result, "results"):
         raise TollbookError(f"dbt did not run: {outcome.exception}")
     bad = [one for one in outcome.result.results if one.status in ("error", "fail", "runtime error")]

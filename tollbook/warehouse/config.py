@@ -12,7 +12,19 @@ import duckdb
 from tollbook.errors import ConfigError
 from tollbook.sources.typing import quoted, reason, text, typed
 from tollbook.warehouse import rule_history
-from tollbook.warehouse.rule_tables import ABSENT, BUILT_IN_SPLITS, CHECKS, CHOICES, DATED, FIELDS, ONE_IN_FORCE, OPTIONAL, POLICIES, TABLES
+from tollbook.warehouse.rule_tables import (
+    ABSENT,
+    BUILT_IN_SPLITS,
+    CHECKS,
+    CHOICES,
+    DATED,
+    FIELDS,
+    ONE_IN_FORCE,
+    OPTIONAL,
+    POLICIES,
+    TABLES,
+    WHOLE_WORKSPACE,
+)
 from tollbook.workspace import Workspace
 
 _CLOCK = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z?$|^24:00$|^$"
@@ -62,6 +74,19 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date
     return digest.hexdigest()
 
 
+def replace(db: duckdb.DuckDBPyConnection, table: str, file: Path) -> None:
+    """Let ``file`` say what ``config.<table>`` holds, on all days and as if it always had: for a copy of the warehouse.
+
+    Raises:
+        ConfigError: the file lacks a column, or a value of it cannot be used.
+    """
+    columns = TABLES[table] | DATED
+    _load_table(db, table, columns, file)
+    if table in rule_history.VERSIONED:
+        db.execute("delete from meta.rule_versions where table_name = ?", [table])
+        rule_history.remember(db, table, columns, None)
+
+
 def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], file: Path) -> None:
     definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     db.execute(f"create or replace table config.{table} ({definition}, rule_row bigint)")
@@ -103,6 +128,9 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
         for policy, said in POLICIES.items():
             refused = _refused_values(policy, said)
             _refuse(db, file, "value", f"policy = {text(policy)} and ({refused})", f"is no value of {policy}: {_told(said)}")
+        whole = ", ".join(text(policy) for policy in WHOLE_WORKSPACE)
+        for column in ("cluster", "pool"):
+            _refuse(db, file, column, f"policy in ({whole}) and trim({column}) <> ''", "cannot be told: the policy holds for the workspace")
     for column, condition, says in CHECKS.get(table, ()):
         _refuse(db, file, column, condition, says)
     if table in FIELDS:
@@ -155,6 +183,8 @@ def _refused_values(policy: str, said: tuple[str, ...] | str) -> str:
         return f"value not in ({', '.join(text(split) for split in BUILT_IN_SPLITS)}) and value not in (select split from config.resource_rates)"
     if policy == "sample_gap_intervals":
         return "coalesce(try_cast(value as double), 0) < 1"
+    if policy == "attached_by_tag":
+        return "trim(value) = '' or value glob '*[,;]*'"
     return "not regexp_matches(value, '^[0-9 ]*$')"
 
 

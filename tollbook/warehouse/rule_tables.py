@@ -71,7 +71,10 @@ POLICIES: dict[str, tuple[str, ...] | str] = {
     "cpu_memory_share": ("request", "usage", "larger"),
     "sample_gap_intervals": "a number",
     "down_xids": "XID numbers, separated by spaces",
+    "attached_by_tag": "tag keys, separated by spaces",
 }
+#: Policies that hold for the whole workspace: of what they decide, no cluster is known before.
+WHOLE_WORKSPACE = ("attached_by_tag",)
 #: Ways to split a node's cost that need no rates of the workspace's own.
 BUILT_IN_SPLITS = ("gpu", "aws_weights", "max_share")
 CHOICES = {

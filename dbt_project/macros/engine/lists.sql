@@ -17,3 +17,11 @@
 {% macro default__named_gpus(text) -%} unnest(coalesce(string_split({{ text }}, ','), [null])) {%- endmacro %}
 {% macro count_named_gpus(text) %}{{ return(adapter.dispatch('count_named_gpus')(text)) }}{% endmacro %}
 {% macro default__count_named_gpus(text) -%} coalesce(len(string_split({{ text }}, ',')), 0) {%- endmacro %}
+
+{# The words of a text, divided by blanks, as structs (word, position), one row each. #}
+{% macro words(text) %}{{ return(adapter.dispatch('words')(text)) }}{% endmacro %}
+{% macro default__words(text) -%}
+    unnest(list_transform(
+        string_split_regex(trim({{ text }}), '\s+'), lambda word, position: struct_pack(word := word, position := position)
+    ))
+{%- endmacro %}

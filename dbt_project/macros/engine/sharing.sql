@@ -6,9 +6,6 @@
 {% macro one_spelling(text) %}{{ return(adapter.dispatch('one_spelling')(text)) }}{% endmacro %}
 {% macro default__one_spelling(text) -%} regexp_replace(lower(trim({{ text }})), '\s*:\s*', ':') {%- endmacro %}
 
-{% macro microseconds_between(start, end) %}{{ return(adapter.dispatch('microseconds_between')(start, end)) }}{% endmacro %}
-{% macro default__microseconds_between(start, end) -%} (epoch_us({{ end }}) - epoch_us({{ start }})) {%- endmacro %}
-
 {# FOCUS AllocatedMethodDetails of a row of int_costs__shared: a JSON object; NULL for a negating row, which is no allocated charge. #}
 {% macro shared_method_details() %}{{ return(adapter.dispatch('shared_method_details')()) }}{% endmacro %}
 {% macro default__shared_method_details() -%}

@@ -18,7 +18,7 @@ days as (
 
 jobs as (
     select usage_date, job_id, min(lower(team)) as team_key
-    from {{ ref('int_holding_hours') }}
+    from {{ ref('int_holding_spans') }}
     where job_id is not null and {{ in_build_days('usage_date') }}
     group by usage_date, job_id
 ),

@@ -1,100 +1,33 @@
--- Effective cost, spread over the time it accrues: by hour for lines of a node (hour_start_at set), by day for all others,
--- in proportion to time and exact. One row per day (or node-hour) and what the later steps must tell apart.
--- The digits past the 12th stay with the line and are counted as `rounding`. A line of several days is owned day by day: where the
--- owner changes in its middle, each pays for its own days.
-with node_resources as (
-    select distinct resource_id from {{ ref('stg_telemetry__capacity') }}
+-- Effective cost, spread over the time it accrues: by hour, or the part of an hour it is for, where it goes to a node (its own lines and
+-- those attached to it; hour_start_at set), by day for all others. One row per day (or node and part) and what the later steps must
+-- tell apart. A part is the whole hour unless the node's price or SKU changes inside it (int_hour_parts).
+with attached as (
+    select distinct usage_date, charge_date, source_name, file_name, file_row, resource_id from {{ ref('int_charges__attached') }}
 ),
 
-lines as (
-    select
-        charges.*,
-        node_resources.resource_id is not null as is_node,
-        charges.reporting_effective_cost::decimal(38, 12) as cost
-    from {{ ref('int_charges__owned') }} as charges
-    left join node_resources on charges.resource_id = node_resources.resource_id
-    where {{ may_overlap_build_days('charges.accrues_from_at', 'charges.accrues_until_at') }}
-),
-
--- most lines lie in one hour or day: nothing to split
-within_one as (
-    select *, case when is_node then date_trunc('hour', accrues_from_at) else charge_date::timestamp end as slot_start_at
-    from lines
-    where accrues_until_at <= case
-        when is_node then date_trunc('hour', accrues_from_at) + interval 1 hour
-        else charge_date + interval 1 day
-    end
-),
-
-longer as (
-    select *, row_number() over (order by source_name, file_name, file_row) as line_number
-    from lines
-    where accrues_until_at > case
-        when is_node then date_trunc('hour', accrues_from_at) + interval 1 hour
-        else charge_date + interval 1 day
-    end
-),
-
-slots as (
-    select *, {{ slots('accrues_from_at', 'accrues_until_at', 'hour') }} as slot_start_at, 'hour' as unit
-    from longer where is_node
-    union all
-    select *, {{ slots('accrues_from_at', 'accrues_until_at', 'day') }} as slot_start_at, 'day' as unit
-    from longer where not is_node
-),
-
-weighed as (
-    select
-        *,
-        case
-            when unit = 'hour' then {{ overlap_microseconds('accrues_from_at', 'accrues_until_at', 'slot_start_at', 'hour') }}
-            else {{ overlap_microseconds('accrues_from_at', 'accrues_until_at', 'slot_start_at', 'day') }}
-        end as microseconds
-    from slots
-),
-
-{% set kept = ['slot_start_at', 'is_node', 'source_name', 'billed_by', 'billing_period', 'charge_category', 'service_category',
-    'commitment_discount_status', 'capacity_reservation_status', 'resource_id', 'model', 'currency_code', 'component'] -%}
-
-split as (
-    {{ split_exact('weighed', by=['line_number'], amount='cost', weight='microseconds', tie_break=['slot_start_at'],
-        keep=kept + ['line_number'], into='cost') }}
-),
-
-line_days as (
-    select days.line_number, days.usage_date, lines.*, row_number() over () as object_number
-    from (select distinct line_number, slot_start_at::date as usage_date, source_name, file_name, file_row, charge_date from slots) as days
-    inner join {{ ref('int_charge_lines') }} as lines
-        on days.charge_date = lines.charge_date and days.source_name = lines.source_name and days.file_name = lines.file_name
-        and days.file_row = lines.file_row
-    where {{ in_build_days('days.usage_date') }}
-),
-
-owners as (
-    {{ decided_by_rules('line_days', 'usage_date', ['tags'] + line_fields(), 'owner') }}
-),
-
-owned_days as (
-    select line_days.line_number, line_days.usage_date, owners.outcome as team, teams.cost_centre
-    from line_days
-    inner join owners on line_days.object_number = owners.object_number
-    left join {{ source('config', 'teams') }} as teams
-        on lower(owners.outcome) = lower(teams.team) and {{ in_force('teams', 'line_days.usage_date') }}
-),
+{% set kept = timed_fields() | reject('in', ['charge_date', 'file_name', 'file_row']) | list + ['slot_start_at', 'team', 'cost_centre', 'cost'] -%}
 
 together as (
-    select {{ kept | join(', ') }}, team, cost_centre, cost from within_one
+    select
+        {{ kept | join(', ') }}, false as is_of_node, null::timestamp as part_start_at, null::timestamp as part_end_at
+    from {{ ref('int_charges__timed') }} as timed
+    anti join attached
+        on timed.slot_start_at::date = attached.usage_date and timed.charge_date = attached.charge_date
+        and timed.source_name = attached.source_name and timed.file_name = attached.file_name
+        and timed.file_row = attached.file_row and timed.resource_id is not distinct from attached.resource_id
+    where not timed.is_node
+
     union all
-    select {{ kept | join(', ') }}, owned_days.team, owned_days.cost_centre, split.cost
-    from split
-    left join owned_days on split.line_number = owned_days.line_number and split.slot_start_at::date = owned_days.usage_date
+
+    select {{ kept | join(', ') }}, resource_id is not null, part_start_at, part_end_at
+    from {{ ref('int_charges__of_nodes') }}
 )
 
 select
     slot_start_at::date as usage_date,
-    case when is_node then slot_start_at end as hour_start_at,
-    case when is_node then slot_start_at end as part_start_at,
-    case when is_node then slot_start_at + interval 1 hour end as part_end_at,
+    case when is_of_node then slot_start_at end as hour_start_at,
+    part_start_at,
+    part_end_at,
     source_name,
     billed_by,
     billing_period,
@@ -103,7 +36,7 @@ select
     ) as component,
     coalesce(commitment_discount_status = 'Unused', false) or coalesce(capacity_reservation_status = 'Unused', false)
         as is_unused_commitment,
-    case when is_node then resource_id end as resource_id,
+    case when is_of_node then resource_id end as resource_id,
     case when charge_category = 'Usage' then model end as model,
     team,
     cost_centre,
@@ -120,8 +53,8 @@ union all
 select
     priced.usage_date,
     priced.hour_start_at,
-    priced.hour_start_at as part_start_at,
-    priced.hour_start_at + interval 1 hour as part_end_at,
+    priced.part_start_at,
+    priced.part_end_at,
     priced.source_name,
     priced.billed_by,
     date_trunc('month', priced.usage_date)::date as billing_period,
@@ -134,8 +67,8 @@ select
     priced.currency_code,
     priced.list_cost as cost,
     0 as line_count
-from {{ ref('int_node_hours__priced') }} as priced
-anti join together as billed
+from {{ ref('int_node_parts__priced') }} as priced
+anti join {{ ref('int_charges__of_nodes') }} as billed
     on priced.hour_start_at = billed.slot_start_at and priced.resource_id = billed.resource_id
-    and billed.is_node and billed.charge_category not in ('Tax', 'Credit', 'Adjustment')
+    and not billed.is_attached and billed.charge_category not in ('Tax', 'Credit', 'Adjustment')
 where priced.list_cost is not null and {{ in_build_days('priced.usage_date') }}

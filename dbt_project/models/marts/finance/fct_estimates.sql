@@ -24,15 +24,12 @@ token_bills as (
     group by all
 ),
 
+-- what is attached to a node is not what its price is of
 node_bills as (
-    select
-        hour_start_at,
-        resource_id,
-        -- what no bill line made is an estimate
-        bool_or(line_count = 0) as is_estimated,
-        sum(case when line_count > 0 and component not in ('Tax', 'Credit', 'Adjustment') then cost end) as billed_cost
-    from {{ ref('int_charges__spread') }}
-    where hour_start_at is not null and {{ in_build_days('usage_date') }}
+    select slot_start_at as hour_start_at, resource_id, sum(cost) as billed_cost
+    from {{ ref('int_charges__of_nodes') }}
+    where resource_id is not null and not is_attached and charge_category not in ('Tax', 'Credit', 'Adjustment')
+        and {{ in_build_days('slot_start_at::date') }}
     group by all
 ),
 
@@ -42,11 +39,11 @@ nodes as (
         priced.price_kind || 's' as usage_kind,
         priced.billed_by as provider_name,
         priced.sku,
-        case when bills.billed_cost is not null and not bills.is_estimated then 'billed' else 'open' end as status,
+        case when bills.billed_cost is not null then 'billed' else 'open' end as status,
         {{ sum_hours('priced.microseconds / 3600000000.0') }} as quantity,
         {{ sum_hours('case when priced.list_cost is null then priced.microseconds / 3600000000.0 else 0 end') }} as unpriced_quantity,
         case when bool_and(priced.list_cost is not null) then sum(priced.list_cost) end as estimated_cost,
-        sum(case when not bills.is_estimated then bills.billed_cost end) as billed_cost
+        sum(bills.billed_cost) as billed_cost
     from {{ ref('int_node_hours__priced') }} as priced
     left join node_bills as bills on priced.hour_start_at = bills.hour_start_at and priced.resource_id = bills.resource_id
     where {{ in_build_days('priced.usage_date') }}
