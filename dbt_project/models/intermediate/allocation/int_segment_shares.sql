@@ -79,7 +79,11 @@ asked as (
 
 select
     * exclude (seen_total, seen_so_far, seen_declared, asked_parts, declared_total, declared_so_far, asked_total, asked_so_far),
-    ({{ rationed('declared_parts', 'declared_so_far', 'declared_total', 'usable_parts') }})::hugeint as held_parts,
+    -- what a holder used of CPU and memory beyond its request it held
+    (case
+        when basis in ('cpu', 'memory') then {{ rationed('asked_parts', 'asked_so_far', 'asked_total', 'usable_parts') }}
+        else {{ rationed('declared_parts', 'declared_so_far', 'declared_total', 'usable_parts') }}
+    end)::hugeint as held_parts,
     ({{ rationed('asked_parts', 'asked_so_far', 'asked_total', 'usable_parts') }})::hugeint as paid_parts
 from (
     select
