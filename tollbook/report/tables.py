@@ -147,8 +147,10 @@ def _chargeback(parts: figures.Rows, period: date | None, currency: str | None, 
 def gpu_costs(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     rows = figures.rows(db, "gpu_costs")
     cells, notes = [], []
+    # terminals are narrow: what is nowhere needs no column
+    shown = [layer for layer in _LAYERS if layer in ("held", "idle") or any(row[f"{layer}_hours"] for row in rows)]
     for row in rows:
-        layers = ("" if row[f"{layer}_hours"] is None else hours(row[f"{layer}_hours"]) for layer in _LAYERS)
+        layers = ("" if row[f"{layer}_hours"] is None else hours(row[f"{layer}_hours"]) for layer in shown)
         costs = (rate(row["held_cost_per_gpu_hour"]), rate(row["all_in_cost_per_gpu_hour"]))
         cells.append(Row((row["gpu_model"], *costs, ratio(row["productive_ratio"]), *layers)))
         if row["held_hours"] is None:
@@ -163,13 +165,13 @@ def gpu_costs(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
             Column("GPU model", right=False),
             Column("cost per held hour"),
             Column("all-in per held hour"),
-            Column("productive share"),
-            *(Column(f"{layer} h") for layer in _LAYERS),
+            Column("at work"),
+            *(Column(f"{layer} h") for layer in shown),
         ],
         cells,
         "No GPU hours are published: no capacity or holdings are loaded.",
         f"{_span(rows)}All-in: a held hour also carries idle, down and stranded hours. Hours without a cost are in neither."
-        " Productive: how much of the held hours the GPU was at work, where samples were seen; unseen held hours have none.",
+        " At work: the productive share of the held hours that samples saw; unseen: the held hours without any.",
         notes,
     )
 
