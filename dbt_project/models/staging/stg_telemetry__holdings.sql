@@ -40,3 +40,7 @@ qualify row_number() over (
     partition by holdings.source_name, holdings.cluster, holdings.holding_id, holdings.node, holdings.started_at
     order by holdings.ended_at desc nulls last, holdings.file_name desc, holdings.file_row desc
 ) = 1
+    -- queued in one file, run in a later one: it is the run
+    and (holdings.started_at is not null or not bool_or(holdings.started_at is not null) over (
+        partition by holdings.source_name, holdings.cluster, holdings.holding_id
+    ))
