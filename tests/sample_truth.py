@@ -19,6 +19,11 @@ EXPECTED = SAMPLE / "expected.json"
 START, END = datetime(2026, 9, 1), datetime(2026, 10, 1)
 BILLS = ("cloud_bill", "onprem_ledger", "vendor_bill")
 HOUR = timedelta(hours=1)
+#: A sample stands until the next one of its GPU, but at most for two of the intervals in which they come (hourly).
+SAMPLE_STANDS = 2 * HOUR
+#: Held time by what was seen of it, then what nobody held.
+LAYERS = ("productive", "quiet", "unseen", "idle", "down")
+HELD = LAYERS[:3]
 
 
 def totals() -> dict:
@@ -61,10 +66,12 @@ def totals() -> dict:
         "effective_total": _plain(sum(effective.values())),
         "bridge": _money(_bridge(bills)),
         "gpu_hours_by_pool_layer": {
-            pool: {layer: _plain(hours, 0) for layer, (hours, _) in layers.items()} for pool, layers in pools.items()
+            pool: {layer: _plain(layers[layer][0], 0) for layer in LAYERS if layer in layers} for pool, layers in pools.items()
         },
-        "cost_by_pool_layer": {pool: {layer: _plain(cost) for layer, (_, cost) in layers.items()} for pool, layers in pools.items()},
-        "cost_per_gpu_hour_by_pool": {pool: _plain(layers["held"][1] / layers["held"][0]) for pool, layers in pools.items()},
+        "cost_by_pool_layer": {
+            pool: {layer: _plain(layers[layer][1]) for layer in LAYERS if layer in layers} for pool, layers in pools.items()
+        },
+        "cost_per_gpu_hour_by_pool": {pool: _plain(_held_rate(layers)) for pool, layers in pools.items()},
         "cost_by_bucket": _money(buckets),
         "chargeback_by_team": _money(teams),
         "token_totals": counted,
@@ -79,14 +86,14 @@ def totals() -> dict:
 
 
 def _shared_out(capacity: list[dict], holders: list[dict], prices: dict) -> tuple[dict, dict, dict, dict]:
-    """Each node-hour's GPUs and cost on holders, idle and down.
+    """Each node-hour's GPUs and cost on holders (by what samples say of their GPUs), idle and down.
 
     Gives (hours, cost) by pool and layer, cost by payer, (hours, cost) by job, cost by model and day of what serves.
     """
     pools = defaultdict(lambda: defaultdict(lambda: (Fraction(0), Fraction(0))))
     payers, serving = defaultdict(Fraction), defaultdict(Fraction)
     jobs = {holder["job"]: (Fraction(0), Fraction(0)) for holder in holders}
-    existing = defaultdict(Fraction)
+    existing, seen = defaultdict(Fraction), _seen_hours()
     for row in capacity:
         for hour in _hours(row["started_at"], row["ended_at"]):
             existing[row["pool"], row["node"], hour, row["state"]] += int(row["gpu_count"])
@@ -98,7 +105,8 @@ def _shared_out(capacity: list[dict], holders: list[dict], prices: dict) -> tupl
                 continue
             held = holder["gpus"] / len(holder["nodes"])
             left -= held
-            _add(pools[pool], "held", held, held * rate)
+            for layer, part in _by_layer(held, holder["gpu_ids"], hour, seen).items():
+                _add(pools[pool], layer, part, part * rate)
             _add(jobs, holder["job"], held, held * rate)
             if holder["model"]:
                 serving[holder["model"], hour.date()] += held * rate
@@ -106,9 +114,42 @@ def _shared_out(capacity: list[dict], holders: list[dict], prices: dict) -> tupl
                 payers[holder["team"] or "unowned"] += held * rate
         assert left >= 0, f"{node} is oversubscribed at {hour}"
         layer = "idle" if state == "up" else "down"
-        _add(pools[pool], layer, left, left * rate)
+        if left:
+            _add(pools[pool], layer, left, left * rate)
         payers[layer] += left * rate
     return pools, payers, jobs, serving
+
+
+def _by_layer(held: Fraction, gpu_ids: list[str], hour: datetime, seen: dict) -> dict[str, Fraction]:
+    """An hour's held GPUs by layer: the sample's share of a GPU that was seen is productive, the rest of it quiet."""
+    parts = defaultdict(Fraction)
+    for gpu in gpu_ids or [None]:
+        part, ratio = held / max(len(gpu_ids), 1), seen.get((gpu, hour))
+        if ratio is None:
+            parts["unseen"] += part
+        else:
+            parts["productive"] += part * ratio
+            parts["quiet"] += part * (1 - ratio)
+    return parts
+
+
+def _seen_hours() -> dict[tuple[str, datetime], Fraction]:
+    """How busy a GPU was, by GPU and hour, where a sample stands; they are all taken on the hour."""
+    taken = defaultdict(dict)
+    for row in _rows("landing/dcgm/2026-09.csv"):
+        taken[row["gpu_id"]][datetime.fromisoformat(row["sampled_at"])] = Fraction(row["sm_ratio"])
+    seen = {}
+    for gpu, ratios in taken.items():
+        moments = sorted(ratios)
+        for moment, following in zip(moments, [*moments[1:], END], strict=True):
+            for hour in _hours(str(moment), str(min(following, moment + SAMPLE_STANDS))):
+                seen[gpu, hour] = ratios[moment]
+    return seen
+
+
+def _held_rate(layers: dict) -> Fraction:
+    hours, cost = (sum(layers[layer][place] for layer in HELD if layer in layers) for place in (0, 1))
+    return cost / hours
 
 
 def _node_prices(bills: dict, nodes: set[str]) -> dict[str, Fraction]:
@@ -169,6 +210,7 @@ def _pods() -> list[dict]:
             "model": row["model"],
             "nodes": [row["node"]],
             "gpus": int(row["gpu_count"]) * Fraction(row["gpu_share"]),
+            "gpu_ids": [gpu for gpu in row["gpu_ids"].split(",") if gpu],
             "start": datetime.fromisoformat(row["started_at"]),
             "end": datetime.fromisoformat(row["ended_at"]),
         }
@@ -187,6 +229,7 @@ def _slurm_jobs() -> list[dict]:
             "model": "",
             "nodes": ["slurm-n1", "slurm-n2"] if record["NodeList"] == "slurm-n[1-2]" else [record["NodeList"]],
             "gpus": Fraction(dict(part.split("=") for part in record["AllocTRES"].split(",")).get("gres/gpu", 0)),
+            "gpu_ids": [],
             "start": datetime.fromisoformat(record["Start"]),
             "end": END if record["End"] == "Unknown" else datetime.fromisoformat(record["End"]),
         }

@@ -16,6 +16,14 @@ from rich.tree import Tree
 from tollbook.errors import TollbookError
 
 _MOST_LINES = 20
+#: What of a node is charged: the column that counts it, and its unit.
+_UNITS = {
+    "gpu": ("gpu_hours", "GPU-h"),
+    "cpu": ("cpu_hours", "CPU-h"),
+    "memory": ("memory_gb_hours", "GB-h"),
+    "disk": ("null::double", ""),
+    "node": ("null::double", ""),
+}
 
 
 def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
@@ -51,7 +59,7 @@ def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
             )
         shares = db.execute(
             "select node, min(hour_start_at), max(hour_start_at) + interval 1 hour, sum(gpu_hours), sum(allocated_cost), currency_code"
-            " from engineering.fct_gpu_hours where job_id = ? and source_name = ? and layer = 'held' group by node, currency_code order by node",
+            " from engineering.fct_gpu_hours where job_id = ? and source_name = ? and is_held group by node, currency_code order by node",
             [job_id, source],
         ).fetchall()
         for node, start, end, hours, cost, currency in shares:
@@ -81,21 +89,33 @@ def team_day(db: duckdb.DuckDBPyConnection, team: str, day: date) -> Tree:
         branch = root.add(f"{escape(component)} ({basis}): {_amount(cost, currency)}")
         if component.startswith("tokens_"):
             _token_rows(db, branch, team, day, component, currency)
-        elif component.split("_")[0] in ("gpu", "cpu"):
-            _holders(db, branch, team, day, currency)
+        elif component.split("_")[0] in _UNITS:
+            _holders(db, branch, team, day, component, currency)
         else:
             _direct_lines(db, branch, team, day, component)
     return root
 
 
-def _holders(db, branch: Tree, team: str, day: date, currency: str) -> None:
+def _holders(db, branch: Tree, team: str, day: date, component: str, currency: str) -> None:
+    """What the team held of a resource; of a bucket, what nobody held; of a node without evidence, what its owner bears."""
+    resource = component.removesuffix("_unknown")
+    if component == resource:
+        whose = "model is null and case when is_held then coalesce(team, 'unowned') else layer end = ?"
+    else:
+        whose = (
+            "layer = 'unknown' and not is_held and allocated_resource_id in"
+            " (select resource_id from finance.fct_charges where coalesce(team, 'unowned') = ?)"
+        )
+    column, unit = _UNITS[resource]
     rows = db.execute(
-        "select coalesce(job_id, layer), node, sum(gpu_hours), sum(allocated_cost), min(hour_start_at), max(hour_start_at) + interval 1 hour"
-        " from engineering.fct_gpu_hours where usage_date = ? and (team = ? or layer = ?) group by 1, 2 order by 4 desc nulls last, 1, 2",
-        [day, team, team],
+        f"select coalesce(job_id, layer), layer_reason, node, sum({column}), sum(allocated_cost), min(hour_start_at),"
+        " max(hour_start_at) + interval 1 hour from engineering.fct_gpu_hours"
+        f" where usage_date = ? and resource = ? and {whose} group by 1, 2, 3 order by 5 desc nulls last, 1, 2, 3",
+        [day, resource, team],
     ).fetchall()
-    for holder, node, hours, cost, start, end in _limited(branch, rows):
-        share = branch.add(f"{escape(holder)} on {escape(node or 'no node')}: {hours:.6g} GPU-h · {_amount(cost, currency)}")
+    for holder, reason, node, hours, cost, start, end in _limited(branch, rows):
+        said = [f"{hours:.6g} {unit}" if hours is not None else "", escape(reason or ""), _amount(cost, currency)]
+        share = branch.add(f"{escape(holder)} on {escape(node or 'no node')}: {' · '.join(filter(None, said))}")
         _bill_lines(db, share, node, start, end)
 
 

@@ -23,7 +23,7 @@ create table finance.fct_chargeback (
 );
 create table engineering.fct_gpu_hours (
     hour_start_at timestamp, usage_date date, cluster varchar, pool varchar, node varchar, layer varchar,
-    gpu_hours double, cpu_hours double, allocated_cost decimal(38, 12), cost_reason varchar
+    is_held boolean, gpu_hours double, cpu_hours double, memory_gb_hours double, allocated_cost decimal(38, 12), cost_reason varchar
 );
 create table engineering.fct_job_costs (
     job_id varchar, gpu_hours double, allocated_cost decimal(38, 12), cost_reason varchar
@@ -78,8 +78,8 @@ insert into finance.fct_chargeback values
     ('2026-11-01', '2026-11-01', 'AWS', 'bill', 'idle', 'idle', 'gpu', 'billed', 3.5, 'USD'),
     ('2026-11-01', '2026-11-01', 'AWS', 'bill', 'search', 'allocated', 'Storage', 'billed', 3, 'USD');
 insert into engineering.fct_gpu_hours values
-    ('2026-11-04 01:00', '2026-11-04', 'c', 'p', 'n1', 'held', 0.5, 1, 3.5, null),
-    ('2026-11-04 01:00', '2026-11-04', 'c', 'p', 'n1', 'idle', 0.5, 1, 3.5, null);
+    ('2026-11-04 01:00', '2026-11-04', 'c', 'p', 'n1', 'quiet', true, 0.5, 1, null, 3.5, null),
+    ('2026-11-04 01:00', '2026-11-04', 'c', 'p', 'n1', 'idle', false, 0.5, 1, null, 3.5, null);
 insert into engineering.fct_job_costs values ('h1', 0.5, 3.5, null);
 insert into product.fct_token_costs values ('2026-11-04', 'm', 1000, 0.25, null);
 insert into quality.fct_reconciliation values ('bill', '2026-11-01', 2, 2, 0, 0, 10, 0, 'USD', 5);

@@ -97,13 +97,21 @@ BROKEN = {
         "insert into config.required_tags values ('env', '2026-11-01', '2026-12-01', 2)",
         ("tag_coverage", "bill: env", "error", 0, "saw no rows where rows were expected"),
     ),
+    "held time below zero": (
+        "update engineering.fct_gpu_hours set memory_gb_hours = -1 where layer = 'quiet'",
+        ("negative_idle", "engineering.fct_gpu_hours", "error", 2, "1 rows have negative hours"),
+    ),
+    "a stranded cost below zero on a node that costs": (
+        "update engineering.fct_gpu_hours set layer = 'stranded', allocated_cost = -1 where layer = 'idle'",
+        ("negative_idle", "engineering.fct_gpu_hours", "error", 2, "1 node-hours a layer of negative cost"),
+    ),
     "negative idle hours": (
         "update engineering.fct_gpu_hours set gpu_hours = -0.5 where layer = 'idle'",
-        ("negative_idle", "engineering.fct_gpu_hours", "error", 2, "1 idle rows have negative hours"),
+        ("negative_idle", "engineering.fct_gpu_hours", "error", 2, "1 rows have negative hours"),
     ),
     "an idle cost below zero on a node that costs": (
         "update engineering.fct_gpu_hours set allocated_cost = -1 where layer = 'idle'",
-        ("negative_idle", "engineering.fct_gpu_hours", "error", 2, "1 node-hours a negative idle cost"),
+        ("negative_idle", "engineering.fct_gpu_hours", "error", 2, "1 node-hours a layer of negative cost"),
     ),
     "usage without a price": (
         "insert into product.fct_token_costs values ('2026-11-04', 'new', 1000, null, 'no price of the day')",

@@ -40,13 +40,13 @@ create table finance.fct_invoice_tie_out (
 );
 create table engineering.fct_gpu_hours (
     hour_start_at timestamp, usage_date date, cluster varchar, pool varchar, node varchar, gpu_id varchar,
-    gpu_model varchar, slot_level varchar, layer varchar, holding_id varchar, job_id varchar, holder_kind varchar,
+    gpu_model varchar, slot_level varchar, layer varchar, is_held boolean, holding_id varchar, job_id varchar, holder_kind varchar,
     name varchar, team varchar, cost_centre varchar, model varchar, source_name varchar, gpu_hours double,
     cpu_hours double, gpu_utilization_ratio double, allocated_cost decimal(38, 12), currency_code varchar,
     cost_reason varchar
 );
 create table engineering.fct_gpu_days (
-    usage_date date, cluster varchar, pool varchar, node varchar, gpu_model varchar, layer varchar, team varchar,
+    usage_date date, cluster varchar, pool varchar, node varchar, gpu_model varchar, layer varchar, is_held boolean, team varchar,
     gpu_hours double, allocated_cost decimal(38, 12), currency_code varchar, cost_per_gpu_hour double,
     gpu_utilization_ratio double
 );
@@ -119,7 +119,8 @@ from (values
     ('bill', 'Big Cloud', 'allocated', 'research', 'gpu', 'billed', 9000.00),
     ('bill', 'Big Cloud', 'allocated', 'search', 'gpu', 'billed', 6000.00),
     ('bill', 'Big Cloud', 'idle', 'idle', 'gpu', 'billed', 5000.00),
-    ('bill', 'Big Cloud', 'down', 'down', 'gpu', 'billed', 1000.00),
+    ('bill', 'Big Cloud', 'down', 'down', 'gpu', 'billed', 900.00),
+    ('bill', 'Big Cloud', 'stranded', 'stranded', 'gpu', 'billed', 100.00),
     ('bill', 'Big Cloud', 'unknown', 'unknown', 'gpu', 'billed', 500.00),
     ('bill', 'Big Cloud', 'allocated', 'search', 'tokens_self_hosted', 'billed', 1500.00),
     ('bill', 'Big Cloud', 'allocated', '{EVIL}', 'tokens_self_hosted', 'billed', 1000.00),
@@ -136,36 +137,40 @@ from (values
 ) as parts (source_name, billed_by, bucket, team, component, basis, charged_cost)
 """
 
-# H100: 17,500 / 5,000 h = 3.5000; all-in 23,500 / 5,000 h = 4.7000
+# H100: 17,500 / 5,000 h = 3.5000; all-in 23,500 / 5,000 h = 4.7000; productive (900 + 1,500) of 4,500 h seen = 53.3 %
 # A100: 7,600.25 / 3,400 h = 2.2354; all-in 10,960 / 3,400 h = 3.2235. L40S: no cost is known
 GPU_DAYS = """
 insert into engineering.fct_gpu_days by name
 select
-    usage_date::date as usage_date, gpu_model, layer, gpu_hours, allocated_cost,
+    usage_date::date as usage_date, gpu_model, replace(layer, 'unseen', 'unknown') as layer,
+    layer in ('productive', 'quiet', 'unseen') as is_held, gpu_hours, allocated_cost,
     case when allocated_cost is not null then 'USD' end as currency_code
 from (values
-    ('2025-01-01', 'H100', 'held', 1500, 5100.00),
-    ('2025-01-02', 'H100', 'held', 2000, 7000.00),
-    ('2025-01-04', 'H100', 'held', 1500, 5400.00),
+    ('2025-01-01', 'H100', 'productive', 900, 3060.00),
+    ('2025-01-01', 'H100', 'quiet', 600, 2040.00),
+    ('2025-01-02', 'H100', 'productive', 1500, 5250.00),
+    ('2025-01-02', 'H100', 'unseen', 500, 1750.00),
+    ('2025-01-04', 'H100', 'quiet', 1500, 5400.00),
     ('2025-01-01', 'H100', 'idle', 1000, 2500.00),
     ('2025-01-02', 'H100', 'idle', 400, 1000.00),
-    ('2025-01-04', 'H100', 'idle', 600, 1500.00),
+    ('2025-01-04', 'H100', 'idle', 500, 1250.00),
+    ('2025-01-04', 'H100', 'stranded', 100, 250.00),
     ('2025-01-02', 'H100', 'down', 400, 1000.00),
     ('2025-01-01', 'H100', 'unknown', 200, 500.00),
-    ('2025-01-01', 'A100', 'held', 1400, 3000.25),
-    ('2025-01-02', 'A100', 'held', 1000, 2300.00),
-    ('2025-01-04', 'A100', 'held', 1000, 2300.00),
+    ('2025-01-01', 'A100', 'unseen', 1400, 3000.25),
+    ('2025-01-02', 'A100', 'unseen', 1000, 2300.00),
+    ('2025-01-04', 'A100', 'unseen', 1000, 2300.00),
     ('2025-01-01', 'A100', 'idle', 900, 1679.75),
     ('2025-01-04', 'A100', 'idle', 900, 1680.00),
-    ('2025-01-01', 'L40S', 'held', 120.5, null),
-    ('2025-01-02', null, 'held', 0, 17.00)
+    ('2025-01-01', 'L40S', 'unseen', 120.5, null),
+    ('2025-01-02', null, 'quiet', 0, 17.00)
 ) as days (usage_date, gpu_model, layer, gpu_hours, allocated_cost)
 """
 
 GPU_HOURS = """
 insert into engineering.fct_gpu_hours by name
 select
-    '2025-01-01'::date as usage_date, 'L40S' as gpu_model, 'held' as layer, 120.5 as gpu_hours,
+    '2025-01-01'::date as usage_date, 'L40S' as gpu_model, 'unknown' as layer, true as is_held, 120.5 as gpu_hours,
     null::decimal(38, 12) as allocated_cost, 'no bill for the nodes of lab' as cost_reason
 """
 

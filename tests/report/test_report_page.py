@@ -159,13 +159,13 @@ def test_the_page_has_the_sums_of_the_summary(made):
     assert money["= sum of the parts"] == ["40,730.37", "100.0 %"]
     assert money["to charge − sum of the parts"] == ["0.00", "adds up"]
     assert tables["Chargeback by team, 2025-01 (USD)"][-1][-1] == "40,730.37"
-    assert tables["Cost per GPU-hour by GPU model (USD)"][1][:3] == ["H100", "3.5000", "4.7000"]
+    assert tables["Cost per GPU-hour by GPU model (USD)"][1][:4] == ["H100", "3.5000", "4.7000", "53.3 %"]
     assert tables["Cost per million tokens by model (USD)"][1][:4] == ["chat-7b", "own fleet", "10.0000", "billed"]
 
 
 def test_an_unknown_cost_is_never_zero(made):
     gpus = {row[0]: row for row in made.tables["Cost per GPU-hour by GPU model (USD)"]}
-    assert gpus["L40S"] == ["L40S", "–", "–", "120.50", "", "", ""]
+    assert gpus["L40S"] == ["L40S", "–", "–", "–", "120.50", "120.50", "", "", "", ""]
     tokens = {row[0]: row for row in made.tables["Cost per million tokens by model (USD)"]}
     assert tokens["mystery"] == ["mystery", "Nimbus", "–", "unpriced", "–", "1,000,000", "10"]
     assert "L40S: 120.50 GPU-hours without a cost (no bill for the nodes of lab)." in made.text
@@ -210,10 +210,14 @@ def test_a_credit_is_named_where_it_cannot_be_drawn(report, change):
 
 def test_gpu_hours_are_stacked_by_day_and_told_apart_without_colour(made):
     traces = {trace["name"]: trace for trace in made.figures["gpu-hours"]["data"]}
-    assert list(traces) == ["held", "idle", "down", "unknown"]
-    assert traces["held"]["x"] == ["2025-01-01", "2025-01-02", "2025-01-04"]
-    assert traces["held"]["y"] == [3020.5, 3000.0, 2500.0]
-    assert len({trace["marker"]["pattern"]["shape"] for trace in traces.values()}) == 4
+    assert [name.split(" (")[0] for name in traces] == ["productive", "quiet", "unseen", "idle", "stranded", "down", "unknown"]
+    # 1,400 of the A100 and 120.5 of the L40S; 500 of the H100 and 1,000 of the A100; 1,000 of the A100
+    unseen = traces["unseen (held, nobody looked)"]
+    assert unseen["x"] == ["2025-01-01", "2025-01-02", "2025-01-04"]
+    assert unseen["y"] == [1520.5, 1500.0, 1000.0]
+    assert traces["unknown (no evidence of use)"]["y"] == [200.0]
+    for told_by in ("pattern", "color"):
+        assert len({json.dumps(trace["marker"][told_by]) for trace in traces.values()}) == 7
 
 
 def test_what_is_stale_or_failed_is_shown(made):

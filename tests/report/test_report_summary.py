@@ -35,7 +35,8 @@ def test_the_money_adds_up_and_says_so(printed):
         "= to charge 40,730.37",
         "allocated to teams 28,842.85 70.8 %",
         "idle (held by nobody) 8,359.75 20.5 %",
-        "down (could not be used) 1,000.00 2.5 %",
+        "down (could not be used) 900.00 2.2 %",
+        "stranded (could not be held) 100.00 0.2 %",
         "unknown (no evidence of use) 500.00 1.2 %",
         "unowned (no owner found) 777.77 1.9 %",
         "unused commitment 1,250.00 3.1 %",
@@ -67,9 +68,10 @@ def test_chargeback_by_team_adds_up_both_ways(printed):
         "</script><script>alert(1)</script> 1,000.00 1,000.00",
         "idle (held by nobody) 8,359.75 8,359.75",
         "unused commitment 1,250.00 1,250.00",
-        "down (could not be used) 1,000.00 1,000.00",
+        "down (could not be used) 900.00 900.00",
         "unowned (no owner found) 777.77 777.77",
         "unknown (no evidence of use) 500.00 500.00",
+        "stranded (could not be held) 100.00 100.00",
         "rounding <0.01 <0.01",
         "total 32,460.00 3,000.50 2,500.00 1,250.00 777.77 742.10 <0.01 40,730.37",
     ]
@@ -81,13 +83,13 @@ def test_components_that_do_not_fit_are_one_column(printed):
 
 def test_a_gpu_hour_costs_what_it_costs_on_both_bases(printed):
     lines = printed()
-    assert "H100 3.5000 4.7000 5,000.00 2,000.00 400.00 200.00" in lines
-    assert "A100 2.2354 3.2235 3,400.00 1,800.00" in lines
+    assert "H100 3.5000 4.7000 53.3 % 5,000.00 500.00 1,900.00 400.00 100.00 200.00" in lines
+    assert "A100 2.2354 3.2235 – 3,400.00 3,400.00 1,800.00" in lines
 
 
 def test_an_unknown_cost_is_a_dash_with_its_reason(printed):
     lines = printed()
-    assert "L40S – – 120.50" in lines
+    assert "L40S – – – 120.50 120.50" in lines
     assert "L40S: 120.50 GPU-hours without a cost (no bill for the nodes of lab)." in lines
     assert "mystery Nimbus – unpriced – 1,000,000 10" in lines
     assert "mystery: 1,000,000 tokens are unpriced (no bill and no price for Nimbus mystery)." in lines
@@ -244,4 +246,4 @@ def test_the_published_file_is_only_read(published_db):
     print_summary(published_db, Console(file=StringIO()))
     assert published_db.read_bytes() == before
     with duckdb.connect(str(published_db)) as db:
-        assert db.execute("select count(*) from finance.fct_chargeback").fetchone() == (17,)
+        assert db.execute("select count(*) from finance.fct_chargeback").fetchone() == (18,)

@@ -164,8 +164,8 @@ def test_a_node_of_the_register_is_paid_by_who_held_it_and_a_replaced_register_e
         ("power", 24),
         ("support", 20),
     ]
-    held = "select layer, sum(allocated_cost)::decimal(38, 6) from engineering.fct_gpu_hours where usage_date = '2026-09-02' group by 1 order by 1"
-    assert ask(ws, held) == [("held", 22), ("idle", 22)]  # two of four GPUs of 20 + 24
+    held = "select is_held, sum(allocated_cost)::decimal(38, 6) from engineering.fct_gpu_hours where usage_date = '2026-09-02' group by 1 order by 1"
+    assert ask(ws, held) == [(False, 22), (True, 22)]  # two of four GPUs of 20 + 24
     day = (
         "select team, component, sum(charged_cost)::decimal(38, 6) from finance.fct_chargeback_days"
         " where usage_date = '2026-09-02' group by 1, 2 order by 1"

@@ -196,11 +196,11 @@ def _negative_idle(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]
     bad = row.negative_hours + row.negative_costs
     if bad:
         found = (
-            f"{row.negative_hours} idle rows have negative hours and {row.negative_costs} node-hours a negative idle"
+            f"{row.negative_hours} rows have negative hours and {row.negative_costs} node-hours a layer of negative"
             f" cost, the first at {row.first_at}"
         )
     else:
-        found = f"no idle time or cost below 0 in {number(row.row_count, 'row')}"
+        found = f"no layer's time or cost below 0 in {number(row.row_count, 'row')}"
     return [
         Measure(
             "negative_idle",
@@ -209,7 +209,7 @@ def _negative_idle(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]
             _REBUILD,
             row.row_count,
             float(bad),
-            _none_but(bad, "error where idle is below 0"),
+            _none_but(bad, "error where a layer is below 0"),
         )
     ]
 

@@ -18,12 +18,15 @@ from tollbook.report.formats import amount, hours, rate, total
 from tollbook.report.money import BUCKETS, Money
 from tollbook.report.tables import in_currency
 
-#: Layers of GPU time: colour and pattern, so that neither is needed to tell them apart.
+#: Layers of GPU time from the bottom up: what they are called, and colour and pattern, so that neither is needed to tell them apart.
 LAYERS = {
-    "held": ("var(--held)", ""),
-    "idle": ("var(--idle)", "/"),
-    "down": ("var(--down)", "x"),
-    "unknown": ("var(--unknown)", "."),
+    "productive": ("productive (held, at work)", "var(--held)", ""),
+    "quiet": ("quiet (held, not at work)", "var(--quiet)", "\\"),
+    "unseen": ("unseen (held, nobody looked)", "var(--unseen)", "."),
+    "idle": ("idle (held by nobody)", "var(--idle)", "/"),
+    "stranded": ("stranded (nobody could hold it)", "var(--stranded)", "+"),
+    "down": ("down (could not be used)", "var(--down)", "x"),
+    "unknown": ("unknown (no evidence of use)", "var(--unknown)", "|"),
 }
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "pentagon", "cross")
@@ -148,10 +151,10 @@ def gpu_hours(db: duckdb.DuckDBPyConnection) -> Chart:
         days = [row for row in rows if row["layer"] == layer]
         if not days:
             continue
-        colour, pattern = LAYERS.get(layer, ("var(--muted)", "|"))
-        said.append(f"{hours(sum(row['gpu_hours'] for row in days))} {layer}")
+        called, colour, pattern = LAYERS.get(layer, (layer, "var(--muted)", "-"))
+        said.append(f"{hours(sum(row['gpu_hours'] for row in days))} {called}")
         figure.add_bar(
-            name=_label(layer),
+            name=_label(called),
             x=[str(row["usage_date"]) for row in days],
             y=[row["gpu_hours"] for row in days],
             width=0.8 * 86_400_000,
@@ -170,7 +173,7 @@ def gpu_hours(db: duckdb.DuckDBPyConnection) -> Chart:
         )
     figure.update_layout(barmode="stack", yaxis_title="GPU hours")
     dates = _dress_days(figure, rows, 340)
-    return Chart("gpu-hours", "GPU hours by day", f"Stacked bars for {dates}: {', '.join(said)} GPU hours.", figure)
+    return Chart("gpu-hours", "GPU hours by day", f"Stacked bars for {dates}, GPU hours: {', '.join(said)}.", figure)
 
 
 def gpu_rates(db: duckdb.DuckDBPyConnection, currency: str | None) -> Chart:
@@ -261,7 +264,7 @@ def token_rates(db: duckdb.DuckDBPyConnection, currency: str | None) -> Chart:
 
 
 def _bucket_colour(bucket: str) -> str:
-    return {"allocated": "team", "idle": "idle", "down": "down"}.get(bucket, "unknown")
+    return {"allocated": "team", "idle": "idle", "down": "down", "stranded": "stranded"}.get(bucket, "unknown")
 
 
 def _not_drawn(names: list[str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ BUCKETS = {
     "allocated": "allocated to teams",
     "idle": "idle (held by nobody)",
     "down": "down (could not be used)",
+    "stranded": "stranded (could not be held)",
     "unknown": "unknown (no evidence of use)",
     "unowned": "unowned (no owner found)",
     "unused_commitment": "unused commitment",

@@ -23,6 +23,8 @@ from tollbook.report.formats import (
 from tollbook.report.money import BUCKETS, Money
 
 TEAMS_SHOWN = 40
+#: Hours of the table of GPU costs; `unseen` is part of `held`.
+_LAYERS = ("held", "unseen", "idle", "down", "stranded", "unknown")
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,12 @@ def _chargeback(parts: figures.Rows, period: date | None, currency: str | None, 
 def gpu_costs(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     rows = figures.rows(db, "gpu_costs")
     cells, notes = [], []
+    # terminals are narrow: what is nowhere needs no column
+    shown = [layer for layer in _LAYERS if layer in ("held", "idle") or any(row[f"{layer}_hours"] for row in rows)]
     for row in rows:
-        layers = ("" if row[f"{layer}_hours"] is None else hours(row[f"{layer}_hours"]) for layer in ("held", "idle", "down", "unknown"))
-        cells.append(Row((row["gpu_model"], rate(row["held_cost_per_gpu_hour"]), rate(row["all_in_cost_per_gpu_hour"]), *layers)))
+        layers = ("" if row[f"{layer}_hours"] is None else hours(row[f"{layer}_hours"]) for layer in shown)
+        costs = (rate(row["held_cost_per_gpu_hour"]), rate(row["all_in_cost_per_gpu_hour"]))
+        cells.append(Row((row["gpu_model"], *costs, ratio(row["productive_ratio"]), *layers)))
         if row["held_hours"] is None:
             notes.append(f"{row['gpu_model']}: nobody held one.")
         if row["unpriced_hours"]:
@@ -160,14 +165,13 @@ def gpu_costs(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
             Column("GPU model", right=False),
             Column("cost per held hour"),
             Column("all-in per held hour"),
-            Column("held h"),
-            Column("idle h"),
-            Column("down h"),
-            Column("unknown h"),
+            Column("at work"),
+            *(Column(f"{layer} h") for layer in shown),
         ],
         cells,
         "No GPU hours are published: no capacity or holdings are loaded.",
-        f"{_span(rows)}All-in: a held hour also carries idle and down hours. Hours without a cost are in neither.",
+        f"{_span(rows)}All-in: a held hour also carries idle, down and stranded hours. Hours without a cost are in neither."
+        " At work: the productive share of the held hours that samples saw; unseen: the held hours without any.",
         notes,
     )
 

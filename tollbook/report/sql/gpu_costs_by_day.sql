@@ -7,7 +7,7 @@ with days as (
         sum(allocated_cost) / nullif(sum(gpu_hours) filter (allocated_cost is not null), 0) as cost_per_gpu_hour
     from engineering.fct_gpu_days
     where
-        layer = 'held'
+        is_held
         and gpu_hours > 0
         and usage_date >= (
             select date_trunc('month', max(usage_date)) - interval 2 month from engineering.fct_gpu_days

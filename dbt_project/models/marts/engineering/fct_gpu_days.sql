@@ -1,4 +1,4 @@
--- One row per day, node, GPU model, layer and team: the hourly table summed; what people query.
+-- One row per day, node, GPU model, resource, layer, evidence and team: the hourly table summed; what people query.
 {{ config(materialized='incremental', incremental_strategy='days') }}
 
 select
@@ -7,6 +7,7 @@ select
     pool,
     node,
     gpu_model,
+    resource,
     layer,
     is_held,
     evidence,

@@ -1,0 +1,50 @@
+"""Where a day's cost comes from, for what nobody held or nobody reported on."""
+
+from datetime import date
+
+import duckdb
+import pytest
+from rich.console import Console
+
+from tollbook import explain
+
+# n1: one of two GPUs is held by research, the other blocked by a full node; n2: a cluster without telemetry; n3: memory bears cost
+ROWS = """
+create schema finance; create schema engineering;
+create table finance.fct_chargeback_days as select date '2026-09-01' as usage_date, 'USD' as currency_code, 'billed' as basis, * from (values
+    ('research', 'gpu', 4.0), ('stranded', 'gpu', 3.0), ('platform', 'gpu_unknown', 2.0), ('unowned', 'memory', 1.0)
+) as charged (team, component, charged_cost);
+create table finance.fct_charges as select timestamp '2026-09-01' as charge_period_start, timestamp '2026-09-02' as charge_period_end, 'Usage' as charge_category,
+    'Compute' as service_category, 'USD' as currency_code, 'bill.csv' as file_name, * from (values
+    ('r1', 'platform', 1, 'node one', 7.0), ('r2', 'platform', 2, 'node two', 2.0), ('r3', 'platform', 3, 'node three', 1.0)
+) as lines (resource_id, team, file_row, charge_description, reporting_effective_cost);
+create table engineering.dim_capacity as select * from (values ('n1', 'r1'), ('n2', 'r2'), ('n3', 'r3')) as nodes (node, resource_id);
+create table engineering.fct_gpu_hours as select timestamp '2026-09-01 05:00' as hour_start_at, date '2026-09-01' as usage_date, 1::double as cpu_hours, * replace (gpu_hours::double as gpu_hours, memory_gb_hours::double as memory_gb_hours) from (values
+    ('n1', 'r1', 'gpu', 'quiet', null, true, 'sft', 'research', null, 1.0, null, 4.0),
+    ('n1', 'r1', 'gpu', 'productive', null, true, 'server', 'research', 'falcon', 1.0, null, 5.0),
+    ('n1', 'r1', 'gpu', 'stranded', 'no cpu left on the node', false, null, null, null, 0.75, null, 3.0),
+    ('n2', 'r2', 'gpu', 'unknown', null, false, null, null, null, 1.0, null, 2.0),
+    ('n3', 'r3', 'memory', 'unknown', null, true, 'shell', null, null, 0.0, 64.0, 1.0)
+) as hours (node, allocated_resource_id, resource, layer, layer_reason, is_held, job_id, team, model, gpu_hours, memory_gb_hours, allocated_cost);
+"""
+
+
+@pytest.mark.parametrize(
+    ("team", "holder", "bill"),
+    [
+        ("research", "sft on n1: 1 GPU-h · 4.000000 USD", "bill.csv row 1 · node one"),
+        ("stranded", "stranded on n1: 0.75 GPU-h · no cpu left on the node · 3.000000 USD", "bill.csv row 1 · node one"),
+        # nobody reported on the cluster: the owner of the node's bill bears it
+        ("platform", "unknown on n2: 1 GPU-h · 2.000000 USD", "bill.csv row 2 · node two"),
+        ("unowned", "shell on n3: 64 GB-h · 1.000000 USD", "bill.csv row 3 · node three"),
+    ],
+)
+def test_a_day_is_explained_by_its_holders_or_by_what_nobody_held(team, holder, bill):
+    with duckdb.connect() as db:
+        db.execute(ROWS)
+        tree = explain.team_day(db, team, date(2026, 9, 1))
+    console = Console(width=200)
+    with console.capture() as said:
+        console.print(tree)
+    assert holder in said.get() and bill in said.get()
+    assert said.get().count(" on n") == 1
