@@ -5,8 +5,9 @@ with holdings as (
     select cleaned.*, owned.team, owned.cost_centre
     from {{ ref('int_holdings__cleaned') }} as cleaned
     left join {{ ref('int_holdings__owned') }} as owned
-        on cleaned.source_name = owned.source_name and cleaned.file_name = owned.file_name
-        and cleaned.file_row is not distinct from owned.file_row and cleaned.node is not distinct from owned.node
+        on cleaned.source_name = owned.source_name and cleaned.cluster is not distinct from owned.cluster
+        and cleaned.holding_id = owned.holding_id and cleaned.node is not distinct from owned.node
+        and cleaned.delivered_start_at = owned.started_at
 ),
 
 hours as (

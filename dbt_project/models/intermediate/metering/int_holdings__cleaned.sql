@@ -23,6 +23,7 @@ in_order as (
 cut as (
     select
         * exclude (started_at),
+        started_at as delivered_start_at,
         greatest(started_at, coalesce(held_until_at, started_at)) as started_at
     from in_order
 ),
@@ -55,7 +56,6 @@ select
     {% for column in what + ['job_id', 'holder_kind', 'name', 'pool', 'namespace', 'model', 'tenant', 'gpu_share'] -%}
     arg_min({{ column }}, started_at) filter (where {{ column }} is not null) as {{ column }},
     {% endfor -%}
-    arg_min(file_name, started_at) as file_name,
-    arg_min(file_row, started_at) as file_row
+    arg_min(delivered_start_at, started_at) as delivered_start_at
 from islands
 group by source_name, cluster, holding_id, node, island

@@ -1,4 +1,4 @@
--- One row per holding: who owns it by rule (labels, namespace, account, user, pool, cluster, name).
+-- One row per holding, node and start: who owns it by rule (labels, namespace, account, user, pool, cluster, name).
 {{ config(day_column='holding_date') }}
 
 with holdings as (
@@ -17,9 +17,10 @@ owners as (
 select
     holdings.holding_date,
     holdings.source_name,
-    holdings.file_name,
-    holdings.file_row,
+    holdings.cluster,
+    holdings.holding_id,
     holdings.node,
+    holdings.started_at,
     owners.outcome as team,
     teams.cost_centre,
     owners.rule_id as owner_rule_id

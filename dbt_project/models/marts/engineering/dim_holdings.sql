@@ -7,5 +7,6 @@ select
     holdings.ended_at, holdings.outcome, holdings.model, owned.team, owned.owner_rule_id, holdings.file_name, holdings.file_row
 from {{ ref('stg_telemetry__holdings') }} as holdings
 left join {{ ref('int_holdings__owned') }} as owned
-    on holdings.source_name = owned.source_name and holdings.file_name = owned.file_name
-    and holdings.file_row is not distinct from owned.file_row and holdings.node is not distinct from owned.node
+    on holdings.source_name = owned.source_name and holdings.cluster is not distinct from owned.cluster
+    and holdings.holding_id = owned.holding_id and holdings.node is not distinct from owned.node
+    and holdings.started_at is not distinct from owned.started_at
