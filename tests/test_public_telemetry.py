@@ -117,9 +117,9 @@ def test_held_and_idle_hours_of_helios(built):
 
 
 def test_philly_has_no_idle_hours(built):
-    assert rows(built, "select round(sum(held_gpu_hours), 6), round(sum(gpu_hours), 6) from engineering.fct_gpu_hours where cluster = 'philly'") == [
-        (322337.207778, 322337.207778)
-    ]
+    assert rows(
+        built, "select round(sum(held_gpu_hours), 6), round(sum(gpu_hours), 6) from engineering.fct_gpu_hours where cluster = 'philly'"
+    ) == [(322337.207778, 322337.207778)]
 
 
 def test_gpus_of_the_image_service_are_held_and_mostly_quiet(built):

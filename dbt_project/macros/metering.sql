@@ -71,9 +71,3 @@
 {% macro part_of(amount, part, whole, otherwise) -%}
     case when {{ whole }} = 0 then {{ otherwise }} else {{ amount }} * {{ part }} // {{ whole }} end
 {%- endmacro %}
-
-{# Mean of a ratio over spans, by the time it was seen. #}
-{% macro mean_over_time(ratio) -%}
-    {{ sum_hours(ratio ~ ' * covered_microseconds / 3600000000.0') }}
-        / nullif({{ sum_hours('case when ' ~ ratio ~ ' is not null then covered_microseconds / 3600000000.0 end') }}, 0)
-{%- endmacro %}

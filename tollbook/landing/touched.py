@@ -70,12 +70,13 @@ def by_open_ends(db, source: Source, delivery_id: str) -> None:
     """Note from when the delivery has, or decides, something without an end: another delivery may repeat its attempts."""
     if source.table == "assets":
         db.execute(_ASSETS_REACH, [source.name, delivery_id])
-    if source.table not in ("holdings", "capacity"):
+    if source.table not in ("holdings", "capacity", "gpu_instances", "attachments"):
         return
-    repeated = " or holding_id in (select holding_id from raw.holdings where source_name = $1 and delivery_id = $2)"
+    key = {"holdings": "holding_id", "capacity": "node"}.get(source.table)
+    repeated = f" or {key} in (select {key} from raw.{source.table} where source_name = $1 and delivery_id = $2)" if key else ""
     db.execute(
         f"insert into meta.touched_open select min(started_at)::date from raw.{source.table} where source_name = $1"
-        f" and ended_at is null and (delivery_id = $2{repeated if source.table == 'holdings' else ''})"
+        f" and ended_at is null and (delivery_id = $2{repeated})"
         " having min(started_at) is not null",
         [source.name, delivery_id],
     )

@@ -73,6 +73,11 @@ def _plan(db: duckdb.DuckDBPyConnection, config_hash: str, models_hash: str, ful
         open_from = db.execute(_FIRST_OPEN).fetchone()[0]
     else:
         db.execute("insert into meta.build_days select distinct usage_date from meta.touched_days")
+        # the last samples of a day stand on past midnight
+        db.execute(
+            "insert into meta.build_days select distinct usage_date + 1 from meta.touched_days where table_name = 'gpu_samples'"
+            " and usage_date + 1 in (select delivery_days.usage_date from meta.delivery_days) except select usage_date from meta.build_days"
+        )
         (open_from,) = db.execute("select min(open_from) from meta.touched_open").fetchone()
         if state[0] != horizon and db.execute(_FIRST_OPEN).fetchone()[0] is not None:
             moved = min(moment for moment in (state[0], horizon) if moment is not None).date()
@@ -108,6 +113,8 @@ select coalesce(
 _FIRST_OPEN = """
 select min(started_at)::date from (
     select started_at from raw.holdings where ended_at is null union all select started_at from raw.capacity where ended_at is null
+    union all select started_at from raw.gpu_instances where ended_at is null
+    union all select started_at from raw.attachments where ended_at is null
     union all select in_service_at from raw.assets union all select started_at from raw.asset_costs
 )
 """

@@ -1,11 +1,19 @@
--- One row per GPU and moment of measurement; sm_ratio is the device's, whoever shares it.
+-- One row per GPU, MIG instance or process and moment of measurement. What the device reports once for all who share it may stand in many
+-- rows; only process_sm_ratio is one holder's own.
 select
     samples.source_name,
     samples.sampled_at,
     samples.sampled_at::date as usage_date,
     samples.node,
     samples.gpu_id,
-    samples.sm_ratio,
+    samples.instance_id,
+    samples.holding_id,
+    samples.process,
+    coalesce(samples.sm_ratio, samples.sm_active_ratio) as activity_ratio,
+    samples.process_sm_ratio,
+    samples.sm_active_ratio,
+    samples.tensor_active_ratio,
+    samples.dram_active_ratio,
     samples.memory_ratio,
-    samples.power_watts
+    samples.xid
 from {{ source('raw', 'gpu_samples') }} as samples

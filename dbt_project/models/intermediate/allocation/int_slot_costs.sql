@@ -4,11 +4,15 @@
 {% set bill = ['source_name', 'billed_by', 'billing_period', 'component', 'is_unused_commitment', 'bill_team', 'bill_cost_centre',
     'currency_code'] -%}
 with charges as (
-    select
-        *, team as bill_team, cost_centre as bill_cost_centre,
-        {{ to_units('sum(cost) over (partition by hour_start_at, part_start_at, resource_id)') }} as node_units
-    from {{ ref('int_charges__spread') }}
-    where resource_id is not null and {{ in_build_days('usage_date') }}
+    select *, {{ to_units('sum(cost) over (partition by hour_start_at, part_start_at, resource_id)') }} as node_units
+    from (
+        select
+            usage_date, hour_start_at, part_start_at, resource_id, source_name, billed_by, billing_period, component, is_unused_commitment,
+            team as bill_team, cost_centre as bill_cost_centre, currency_code, sum(cost) as cost
+        from {{ ref('int_charges__spread') }}
+        where resource_id is not null and {{ in_build_days('usage_date') }}
+        group by all
+    )
 ),
 
 slots as (
@@ -94,8 +98,8 @@ shared_out as (
                 // (weighed.weighted_amount // (1 + weighed.weighted_amount // 1000000000000000))
         end as unit_weight,
         row_number() over (order by charges.hour_start_at, charges.part_start_at, charges.resource_id, charges.source_name,
-            charges.billed_by, charges.billing_period, charges.component, charges.is_unused_commitment, charges.team,
-            charges.cost_centre, weighed.slot_key) as unit_number
+            charges.billed_by, charges.billing_period, charges.component, charges.is_unused_commitment, charges.bill_team,
+            charges.bill_cost_centre, weighed.slot_key) as unit_number
     from weighed
     inner join charges
         on weighed.hour_start_at = charges.hour_start_at and weighed.part_start_at = charges.part_start_at

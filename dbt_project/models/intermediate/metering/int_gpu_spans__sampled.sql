@@ -1,1 +1,11 @@
-select spans.*, 0::bigint as busy_microseconds, 0::bigint as covered_microseconds, 'device' as evidence, null::double as sm_active_ratio, null::double as tensor_active_ratio, null::double as dram_active_ratio, null::double as memory_ratio, 0::bigint as sample_count from {{ ref('int_gpu_spans') }} as spans where false
+-- How busy each GPU was, as the device says: one row per span of int_gpu_spans that samples cover, in microseconds. A metric that is repeated
+-- for all who share the GPU counts once; a sample without any activity covers nothing.
+with moments as (
+    select
+        samples.source_name, samples.usage_date, samples.node, samples.gpu_id,
+        {{ epoch_microseconds('samples.sampled_at') }} as us,
+        {{ millionths('samples.activity_ratio') }} as activity
+    from {{ ref('stg_telemetry__gpu_samples') }} as samples
+    where {{ sampled_days('samples') }} and samples.instance_id is null and samples.activity_ratio is not null
+),
+{{ sampled_spans('moments', [], 'device') }}

@@ -1,1 +1,10 @@
-select spans.*, 0::bigint as busy_microseconds, 0::bigint as covered_microseconds, 'device' as evidence, null::double as sm_active_ratio, null::double as tensor_active_ratio, null::double as dram_active_ratio, null::double as memory_ratio, 0::bigint as sample_count, '' as instance_id from {{ ref('int_gpu_spans') }} as spans where false
+-- How busy each MIG instance was: one row per span of int_gpu_spans and instance that samples cover, in microseconds.
+with moments as (
+    select
+        samples.source_name, samples.usage_date, samples.node, samples.gpu_id, samples.instance_id,
+        {{ epoch_microseconds('samples.sampled_at') }} as us,
+        {{ millionths('samples.activity_ratio') }} as activity
+    from {{ ref('stg_telemetry__gpu_samples') }} as samples
+    where {{ sampled_days('samples') }} and samples.instance_id is not null and samples.activity_ratio is not null
+),
+{{ sampled_spans('moments', ['instance_id'], 'instance') }}

@@ -1,1 +1,18 @@
-select spans.*, 0::bigint as busy_microseconds, 0::bigint as covered_microseconds, 'device' as evidence, null::double as sm_active_ratio, null::double as tensor_active_ratio, null::double as dram_active_ratio, null::double as memory_ratio, 0::bigint as sample_count, '' as holding_id from {{ ref('int_gpu_spans') }} as spans where false
+-- How long each holder's own processes kept the SMs busy: one row per span of int_gpu_spans and holder that samples cover, in microseconds.
+-- Processes of one holder add up at each moment, to the whole GPU at most.
+with moments as (
+    select
+        source_name, usage_date, node, gpu_id, holding_id,
+        {{ epoch_microseconds('sampled_at') }} as us,
+        least(sum(activity), 1000000)::integer as activity
+    from (
+        select
+            samples.source_name, samples.usage_date, samples.node, samples.gpu_id, samples.holding_id, samples.process, samples.sampled_at,
+            max({{ millionths('samples.process_sm_ratio') }}) as activity
+        from {{ ref('stg_telemetry__gpu_samples') }} as samples
+        where {{ sampled_days('samples') }} and samples.process_sm_ratio is not null and samples.holding_id is not null
+        group by all
+    )
+    group by all
+),
+{{ sampled_spans('moments', ['holding_id'], 'process') }}

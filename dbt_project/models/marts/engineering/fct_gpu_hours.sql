@@ -43,10 +43,7 @@ elsewhere as (
 sampled as (
     select
         hour_start_at, node, gpu_id,
-        sum(busy_microseconds)::double / sum(covered_microseconds) as gpu_utilization_ratio,
-        {{ mean_over_time('sm_active_ratio') }} as sm_active_ratio,
-        {{ mean_over_time('tensor_active_ratio') }} as tensor_active_ratio,
-        {{ mean_over_time('dram_active_ratio') }} as dram_active_ratio
+        sum(busy_microseconds)::double / sum(covered_microseconds) as gpu_utilization_ratio
     from {{ ref('int_gpu_spans__sampled') }}
     where covered_microseconds > 0 and {{ in_build_days('usage_date') }}
     group by all
@@ -124,9 +121,9 @@ select
     together.cpu_hours,
     together.memory_gb_hours,
     sampled.gpu_utilization_ratio,
-    sampled.sm_active_ratio,
-    sampled.tensor_active_ratio,
-    sampled.dram_active_ratio,
+    profiled.sm_active_ratio::double as sm_active_ratio,
+    profiled.tensor_active_ratio::double as tensor_active_ratio,
+    profiled.dram_active_ratio::double as dram_active_ratio,
     together.allocated_method_id,
     together.allocated_ratio,
     together.resource_id as allocated_resource_id,
@@ -139,3 +136,6 @@ left join sampled
     on together.basis = 'gpu' and together.hour_start_at = sampled.hour_start_at and together.node = sampled.node
     and case when together.slot_level = 'gpu' then together.gpu_id end is not distinct from sampled.gpu_id
     and together.slot_level in ('gpu', 'node')
+left join {{ ref('int_gpu_hours__profiled') }} as profiled
+    on together.basis = 'gpu' and together.hour_start_at = profiled.hour_start_at and together.gpu_id = profiled.gpu_id
+    and together.node = profiled.node and {{ in_build_days('profiled.usage_date') }}
