@@ -1,138 +1,166 @@
-{# Days whose samples are read: the build's days, and the day before each, whose last samples stand on past midnight. #}
-{% macro sampled_days(samples) -%}
-    ({{ in_build_days(samples ~ '.usage_date') }} or {{ in_build_days('(' ~ samples ~ '.usage_date + 1)') }})
-{%- endmacro %}
-
 {#
-  How busy each span of `int_gpu_spans` was: one row per span (and `own` column) with busy and covered microseconds.
+  How busy each span of `int_gpu_spans` was, in steps, so that the engine knows how much each one holds: temporary tables of the samples' units
+  and of how long each sample stands, made before the model (`sample_steps`), and the model's SELECT (`sampled_spans`).
 
-  moments   CTE of samples: source_name, usage_date, node, gpu_id, `own`, us (microseconds since 1970), activity (millionths)
-  own       what makes a train of samples beside its GPU: instance_id or holding_id; none for the device
-
+  A train of samples is that of a GPU and, by kind, nothing more (device), an instance_id (instance) or a holding_id (process).
   A sample stands until the next of its train, at most as long as int_sample_intervals says. Of samples of one moment the largest stands, the
   others have no length. Time is cut at hours and, where a GPU's hour has several spans, at theirs; whole numbers make every sum exact.
 #}
-{% macro sampled_spans(moments, own, evidence) -%}
-    {%- set unit = ['node', 'gpu_id'] + own %}
-    homes as (
+{% macro sample_own(kind) %}{{ return({'device': [], 'instance': ['instance_id'], 'process': ['holding_id']}[kind]) }}{% endmacro %}
+
+{# The samples of the build's days, and of the day before each, whose last ones stand on past midnight: time in microseconds, activity in
+   millionths. Processes of one holder add up at each moment, to the whole GPU at most. #}
+{% macro sample_moments(kind) -%}
+    {%- set read = "samples.usage_date in (select build_days.usage_date from " ~ source('meta', 'build_days') ~ " as build_days union select"
+        ~ " build_days.usage_date - 1 from " ~ source('meta', 'build_days') ~ " as build_days)" -%}
+    {%- if kind == 'process' -%}
+    select source_name, usage_date, node, gpu_id, holding_id, us, least(sum(activity), 1000000)::integer as activity
+    from (
+        select
+            samples.source_name, samples.usage_date, samples.node, samples.gpu_id, samples.holding_id, samples.process,
+            {{ epoch_microseconds('samples.sampled_at') }} as us, max({{ millionths('samples.process_sm_ratio') }}) as activity
+        from {{ ref('stg_telemetry__gpu_samples') }} as samples
+        where {{ read }} and samples.process_sm_ratio is not null and samples.holding_id is not null
+        group by all
+    )
+    group by all
+    {%- else -%}
+    select
+        samples.source_name, samples.usage_date, samples.node, samples.gpu_id {%- for column in sample_own(kind) %}, samples.{{ column }}{% endfor %},
+        {{ epoch_microseconds('samples.sampled_at') }} as us, {{ millionths('samples.activity_ratio') }} as activity
+    from {{ ref('stg_telemetry__gpu_samples') }} as samples
+    where {{ read }} and samples.activity_ratio is not null
+        and samples.instance_id is {{ 'null' if kind == 'device' else 'not null' }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# The temporary tables, by name: sample_units_<kind> (what a sample calls its unit, and the unit's number) and sample_standing_<kind>. #}
+{% macro sample_units(kind) -%}
+    {%- set own = sample_own(kind) -%}
+    create or replace temporary table sample_units_{{ kind }} as
+    with homes as (
         select gpu_id, min(node) as home from {{ ref('int_gpu_spans') }} where gpu_id is not null group by gpu_id having count(distinct node) = 1
     ),
 
     named as (
-        select distinct {{ unit | join(', ') }} from {{ moments }}
-    ),
+        select distinct source_name, usage_date, node as said_node, gpu_id {%- for column in own %}, {{ column }}{% endfor %}
+        from ({{ sample_moments(kind) }})
+    )
 
-    units as (
-        select named.* exclude (node), named.node as said_node, coalesce(named.node, homes.home) as node,
-            dense_rank() over (order by coalesce(named.node, homes.home), named.gpu_id{% for column in own %}, named.{{ column }}{% endfor %})::integer
-                as unit
-        from named
-        left join homes on named.node is null and named.gpu_id = homes.gpu_id
-        where coalesce(named.node, homes.home) is not null
-    ),
+    select
+        named.*, coalesce(named.said_node, homes.home) as node, intervals.gap_microseconds,
+        dense_rank() over (order by coalesce(named.said_node, homes.home), named.gpu_id {%- for column in own %}, named.{{ column }}{% endfor %})::integer
+            as unit
+    from named
+    inner join {{ ref('int_sample_intervals') }} as intervals
+        on named.source_name = intervals.source_name and named.usage_date = intervals.usage_date
+    left join homes on named.said_node is null and named.gpu_id = homes.gpu_id
+    where coalesce(named.said_node, homes.home) is not null
+{%- endmacro %}
 
-    standing as materialized (
-        select
-            unit, us, activity,
-            least(coalesce(lead(us) over (partition by unit order by us, activity), reach_us), reach_us) as until_us
-        from (
-            select units.unit, moments.us, moments.activity, moments.us + intervals.gap_microseconds as reach_us
-            from {{ moments }} as moments
-            inner join units
-                on moments.gpu_id = units.gpu_id and moments.node is not distinct from units.said_node
-                {%- for column in own %} and moments.{{ column }} = units.{{ column }}{% endfor %}
-            inner join {{ ref('int_sample_intervals') }} as intervals
-                on moments.source_name = intervals.source_name and moments.usage_date = intervals.usage_date
-        )
-    ),
+{% macro sample_standing(kind) -%}
+    create or replace temporary table sample_standing_{{ kind }} as
+    select unit, us, activity, least(coalesce(lead(us) over (partition by unit order by us, activity), reach_us), reach_us) as until_us
+    from (
+        select units.unit, moments.us, moments.activity, moments.us + units.gap_microseconds as reach_us
+        from ({{ sample_moments(kind) }}) as moments
+        inner join sample_units_{{ kind }} as units
+            on moments.gpu_id = units.gpu_id and moments.node is not distinct from units.said_node
+            and moments.usage_date = units.usage_date and moments.source_name = units.source_name
+            {%- for column in sample_own(kind) %} and moments.{{ column }} = units.{{ column }}{% endfor %}
+    )
+{%- endmacro %}
 
-    spans as (
+{# `standing` samples by the hours they stand in after their own. #}
+{% macro sample_spills(kind) -%}
+    create or replace temporary table sample_spills_{{ kind }} as
+    select unit, activity, {{ hours_between('us', 'until_us') }} as hour, us, until_us
+    from sample_standing_{{ kind }}
+    where until_us > (us // 3600000000 + 1) * 3600000000
+{%- endmacro %}
+
+{# The spans by unit; of a node's span each GPU on it. `is_whole`: the only span of its hour, and all of it. #}
+{% macro sample_spans(kind) -%}
+    create or replace temporary table sample_spans_{{ kind }} as
+    select
+        *,
+        count(*) over (partition by unit, hour) = 1 and end_us - start_us = 3600000000 as is_whole
+    from (
         select
             units.unit, spans.*,
             {{ epoch_microseconds('spans.span_start_at') }} as start_us,
             {{ epoch_microseconds('spans.span_end_at') }} as end_us,
-            {{ epoch_microseconds('spans.hour_start_at') }} // 3600000000 as hour,
-            count(*) over (partition by units.unit, spans.hour_start_at) as spans_of_hour
+            {{ epoch_microseconds('spans.hour_start_at') }} // 3600000000 as hour
         from {{ ref('int_gpu_spans') }} as spans
-        inner join (select distinct unit, node, gpu_id from units) as units
+        inner join (select distinct unit, node, gpu_id from sample_units_{{ kind }}) as units
             on spans.node = units.node and coalesce(spans.gpu_id, units.gpu_id) = units.gpu_id
         where {{ in_build_days('spans.usage_date') }}
-    ),
+    )
+{%- endmacro %}
 
-    whole_hours as (
-        select unit, hour from spans where spans_of_hour = 1 and end_us - start_us = 3600000000
-    ),
-
-    -- a sample stands at most in its own hour and the next, unless samples are hours apart
-    by_hour as (
+{# What the steps say: one row per span (and instance or holder) that samples cover, with busy and covered microseconds. #}
+{% macro sampled_spans(kind) -%}
+    {%- set own = sample_own(kind) -%}
+    with by_hour as (
         select
             unit, us // 3600000000 as hour,
-            sum(activity * (least(until_us, (us // 3600000000 + 1) * 3600000000) - us)) as activity_time,
-            sum(least(until_us, (us // 3600000000 + 1) * 3600000000) - us) as covered,
-            count(*) as sample_count
-        from standing
-        group by unit, us // 3600000000
-    ),
-
-    spilling as (
-        select standing.unit, standing.activity, {{ hours_between('us', 'until_us') }} as hour, us, until_us
-        from standing
-        where until_us > (us // 3600000000 + 1) * 3600000000
+            activity * (least(until_us, (us // 3600000000 + 1) * 3600000000) - us) as activity_time,
+            least(until_us, (us // 3600000000 + 1) * 3600000000) - us as covered, 1 as samples
+        from sample_standing_{{ kind }}
+        union all
+        select
+            unit, hour, activity * (least(until_us, (hour + 1) * 3600000000) - hour * 3600000000),
+            least(until_us, (hour + 1) * 3600000000) - hour * 3600000000, 0
+        from sample_spills_{{ kind }}
     ),
 
     hourly as (
-        select unit, hour, sum(activity_time) as activity_time, sum(covered) as covered, sum(sample_count) as sample_count
-        from (
-            select * from by_hour
-            union all
-            select
-                unit, hour, activity * (least(until_us, (hour + 1) * 3600000000) - hour * 3600000000),
-                least(until_us, (hour + 1) * 3600000000) - hour * 3600000000, 0
-            from spilling
-        )
-        semi join whole_hours using (unit, hour)
+        select unit, hour, sum(activity_time) as activity_time, sum(covered) as covered, sum(samples) as samples
+        from by_hour
         group by unit, hour
-    ),
-
-    cut_hours as (
-        select spans.* from spans anti join whole_hours using (unit, hour)
     ),
 
     -- samples of hours with several spans, by the hours that they stand in
     near as (
-        select unit, us // 3600000000 as hour, us, until_us, activity from standing
-        semi join cut_hours on standing.unit = cut_hours.unit and standing.us // 3600000000 = cut_hours.hour
+        select unit, us // 3600000000 as hour, us, until_us, activity from sample_standing_{{ kind }}
         union all
-        select unit, hour, us, until_us, activity from spilling semi join cut_hours using (unit, hour)
+        select unit, hour, us, until_us, activity from sample_spills_{{ kind }}
     ),
 
     measured as (
-        select spans.usage_date, spans.hour_start_at, spans.node, spans.gpu_id, spans.span_start_at, spans.span_end_at, spans.unit,
-            hourly.activity_time, hourly.covered, hourly.sample_count
-        from spans
+        select spans.unit, spans.hour, spans.start_us, hourly.activity_time, hourly.covered, hourly.samples
+        from sample_spans_{{ kind }} as spans
         inner join hourly on spans.unit = hourly.unit and spans.hour = hourly.hour
-        where spans.spans_of_hour = 1
+        where spans.is_whole
         union all
-        select cut_hours.usage_date, cut_hours.hour_start_at, cut_hours.node, cut_hours.gpu_id, cut_hours.span_start_at, cut_hours.span_end_at,
-            cut_hours.unit,
-            near.activity * greatest(least(near.until_us, cut_hours.end_us) - greatest(near.us, cut_hours.start_us), 0),
-            greatest(least(near.until_us, cut_hours.end_us) - greatest(near.us, cut_hours.start_us), 0), 1
-        from cut_hours
-        inner join near
-            on cut_hours.unit = near.unit and cut_hours.hour = near.hour and near.us < cut_hours.end_us and near.until_us > cut_hours.start_us
+        select
+            spans.unit, spans.hour, spans.start_us,
+            sum(near.activity * greatest(least(near.until_us, spans.end_us) - greatest(near.us, spans.start_us), 0)) as activity_time,
+            sum(greatest(least(near.until_us, spans.end_us) - greatest(near.us, spans.start_us), 0)) as covered,
+            count(*) as samples
+        from near
+        inner join (select * from sample_spans_{{ kind }} where not is_whole) as spans
+            on near.unit = spans.unit and near.hour = spans.hour and near.us < spans.end_us and near.until_us > spans.start_us
+        group by spans.unit, spans.hour, spans.start_us
     )
 
     select
-        measured.usage_date, measured.hour_start_at, measured.node, measured.gpu_id, measured.span_start_at, measured.span_end_at,
+        spans.usage_date, spans.hour_start_at, spans.node, spans.gpu_id, spans.span_start_at, spans.span_end_at,
         {%- for column in own %} units.{{ column }},{% endfor %}
         (sum(measured.activity_time) // 1000000)::bigint as busy_microseconds,
         sum(measured.covered)::bigint as covered_microseconds,
-        sum(measured.sample_count)::bigint as sample_count,
-        '{{ evidence }}' as evidence
-    from measured
+        sum(measured.samples)::bigint as sample_count,
+        '{{ kind }}' as evidence
+    from sample_spans_{{ kind }} as spans
+    inner join measured on spans.unit = measured.unit and spans.hour = measured.hour and spans.start_us = measured.start_us
     {%- if own %}
-    inner join (select distinct unit, {{ own | join(', ') }} from units) as units on measured.unit = units.unit
+    inner join (select distinct unit, {{ own | join(', ') }} from sample_units_{{ kind }}) as units on spans.unit = units.unit
     {%- endif %}
-    group by measured.usage_date, measured.hour_start_at, measured.node, measured.gpu_id, measured.span_start_at, measured.span_end_at
+    group by spans.usage_date, spans.hour_start_at, spans.node, spans.gpu_id, spans.span_start_at, spans.span_end_at
         {%- for column in own %}, units.{{ column }}{% endfor %}
+{%- endmacro %}
+
+{# Days whose samples are read besides by the steps: as sample_moments. #}
+{% macro sampled_days(samples) -%}
+    ({{ in_build_days(samples ~ '.usage_date') }} or {{ in_build_days('(' ~ samples ~ '.usage_date + 1)') }})
 {%- endmacro %}
