@@ -1,6 +1,7 @@
 """Drawn fleets for the properties of metering: many small ones, each a cluster of one node, delivered together to one workspace.
 
-Each fleet is delivered three times: as drawn (``c7``), its rows shuffled and told twice (``c7s``), its intervals cut in two (``c7h``).
+Each fleet is delivered four times: as drawn (``c7``), its rows shuffled and told twice (``c7s``), its holdings cut in two (``c7h``), and all
+its intervals cut in two (``c7c``).
 Times are minutes of the day until they are written; the same seed draws the same fleets.
 """
 
@@ -11,6 +12,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 
 from tollbook.workspace import Workspace
@@ -215,10 +217,10 @@ def shuffled(fleet: Fleet, rng: Random) -> Fleet:
     return replace(fleet, rows=rows)
 
 
-def cut_in_two(fleet: Fleet, rng: Random) -> Fleet:
-    """Every interval that has both ends, cut in two: of holdings, of capacity and of instances."""
+def cut_in_two(fleet: Fleet, rng: Random, tables: tuple[str, ...]) -> Fleet:
+    """Every interval of the tables that has both ends, cut in two."""
     cut = dict(fleet.rows)
-    for table in ("capacity", "gpu_instances", "holdings"):
+    for table in tables:
         cut[table] = []
         for row in fleet.rows[table]:
             start, end = row["started_at"], row["ended_at"]
@@ -231,11 +233,16 @@ def cut_in_two(fleet: Fleet, rng: Random) -> Fleet:
     return replace(fleet, rows=cut)
 
 
-VARIANTS = {"": lambda fleet, _: fleet, "s": shuffled, "h": cut_in_two}
+VARIANTS = {
+    "": lambda fleet, _: fleet,
+    "s": shuffled,
+    "h": partial(cut_in_two, tables=("holdings",)),
+    "c": partial(cut_in_two, tables=("holdings", "capacity", "gpu_instances")),
+}
 
 
 def deliver(root, fleets: list[Fleet]) -> Workspace:
-    """Write a workspace with every fleet in every variant: cluster c7, c7s, c7h with node c7-n, c7s-n, c7h-n."""
+    """Write a workspace with every fleet in every variant: cluster c7, c7s ... with node c7-n, c7s-n ..."""
     written = {table: [] for table in COLUMNS}
     policies = []
     for number, fleet in enumerate(fleets):
