@@ -18,18 +18,23 @@ held as (
     group by all
 ),
 
-layouts as (
-    select
-        segments.slot_key, segments.segment_start_at,
-        sum({{ mig_compute_parts('instances.profile', 'segments.gpu_model') }}) as compute_parts,
-        sum({{ mig_memory_parts('instances.profile', 'segments.gpu_model', 'null') }}) as memory_parts,
-        sum(greatest({{ mig_compute_parts('instances.profile', 'segments.gpu_model') }},
-            {{ mig_memory_parts('instances.profile', 'segments.gpu_model', 'null') }})) as larger_parts
+-- an instance that the list has twice is there once
+laid_out as (
+    select distinct segments.slot_key, segments.segment_start_at, segments.gpu_model, instances.instance_id, instances.profile
     from segments
     inner join {{ ref('stg_telemetry__gpu_instances') }} as instances
         on segments.gpu_id = instances.gpu_id and (instances.node is null or instances.node = segments.node)
         and instances.started_at <= segments.segment_start_at and segments.segment_start_at < instances.ended_at
     where segments.slot_level = 'gpu'
+),
+
+layouts as (
+    select
+        slot_key, segment_start_at,
+        sum({{ mig_compute_parts('profile', 'gpu_model') }}) as compute_parts,
+        sum({{ mig_memory_parts('profile', 'gpu_model', 'null') }}) as memory_parts,
+        sum(greatest({{ mig_compute_parts('profile', 'gpu_model') }}, {{ mig_memory_parts('profile', 'gpu_model', 'null') }})) as larger_parts
+    from laid_out
     group by all
 ),
 

@@ -16,7 +16,12 @@ with charges as (
 ),
 
 slots as (
-    select * from {{ ref('int_slots') }} where {{ in_build_days('usage_date') }}
+    select
+        *,
+        slot_level = 'pool' or min(resource_id) over slot_hour <> max(resource_id) over slot_hour as is_one_part
+    from {{ ref('int_slots') }}
+    where {{ in_build_days('usage_date') }}
+    window slot_hour as (partition by hour_start_at, slot_key)
 ),
 
 hour_parts as (
@@ -26,8 +31,8 @@ hour_parts as (
 -- what existed of each unit, by part of the hour where it is cut
 amounts as (
     select
-        slots.usage_date, slots.hour_start_at, slots.hour_start_at as part_start_at, slots.resource_id, slots.slot_key, slots.basis,
-        slots.gpu_model, slots.node_cost_split,
+        slots.usage_date, slots.hour_start_at, slots.hour_start_at as part_start_at, slots.resource_id, slots.slot_key, slots.is_one_part,
+        slots.basis, slots.gpu_model, slots.node_cost_split,
         case slots.basis
             when 'gpu' then slots.gpu_up_microseconds + slots.gpu_down_microseconds
             when 'cpu' then slots.cpu_up_microseconds + slots.cpu_down_microseconds
@@ -41,8 +46,8 @@ amounts as (
     union all
 
     select
-        slots.usage_date, slots.hour_start_at, hour_parts.part_start_at, slots.resource_id, slots.slot_key, slots.basis,
-        slots.gpu_model, slots.node_cost_split,
+        slots.usage_date, slots.hour_start_at, hour_parts.part_start_at, slots.resource_id, slots.slot_key, slots.is_one_part,
+        slots.basis, slots.gpu_model, slots.node_cost_split,
         sum(case slots.basis when 'gpu' then spans.gpu_count when 'cpu' then spans.cpu_count when 'memory' then spans.memory_gb
             when 'disk' then spans.disk_gb else 1 end * greatest({{ microseconds_between(
                 'greatest(spans.span_start_at, hour_parts.part_start_at)', 'least(spans.span_end_at, hour_parts.part_end_at)') }}, 0)) as amount
@@ -58,7 +63,7 @@ amounts as (
 
 rated as (
     select
-        amounts.usage_date, amounts.hour_start_at, amounts.part_start_at, amounts.resource_id, amounts.slot_key,
+        amounts.usage_date, amounts.hour_start_at, amounts.part_start_at, amounts.resource_id, amounts.slot_key, amounts.is_one_part,
         case amounts.basis
             when 'gpu' then rates.gpu_is_declared when 'cpu' then rates.cpu_is_declared
             when 'memory' then rates.memory_is_declared when 'disk' then rates.disk_is_declared else false
@@ -88,7 +93,7 @@ weighed as (
 
 shared_out as (
     select
-        weighed.usage_date, weighed.hour_start_at, weighed.part_start_at, weighed.slot_key, weighed.resource_id,
+        weighed.usage_date, weighed.hour_start_at, weighed.part_start_at, weighed.slot_key, weighed.is_one_part, weighed.resource_id,
         charges.* exclude (usage_date, hour_start_at, part_start_at, resource_id),
         case
             when weighed.declared_units = 0 then weighed.rated_amount
@@ -108,18 +113,18 @@ shared_out as (
 
 split as (
     {{ split_exact('shared_out', by=['hour_start_at', 'part_start_at', 'resource_id'] + bill, amount='cost', weight='unit_weight',
-        tie_break=['unit_number'], keep=['usage_date', 'hour_start_at', 'part_start_at', 'slot_key', 'resource_id'] + bill,
+        tie_break=['unit_number'], keep=['usage_date', 'hour_start_at', 'part_start_at', 'slot_key', 'is_one_part', 'resource_id'] + bill,
         into='cost') }}
 )
 
--- a pool's slot gathers the cost of its nodes
+-- a slot of several cloud instances (a pool; a node replaced within the hour) gathers their cost for the hour: it is not cut where a price changes
 select
     usage_date,
     hour_start_at,
-    part_start_at,
+    case when is_one_part then hour_start_at else part_start_at end as part_start_at,
     slot_key,
     case when count(distinct resource_id) = 1 then min(resource_id) end as resource_id,
     {{ bill | join(',\n    ') }},
     sum(cost) as cost
 from split
-group by {{ (['usage_date', 'hour_start_at', 'part_start_at', 'slot_key'] + bill) | join(', ') }}
+group by all

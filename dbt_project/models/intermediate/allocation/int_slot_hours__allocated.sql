@@ -3,7 +3,8 @@
 {% set slot = ['usage_date', 'hour_start_at', 'part_start_at', 'slot_key', 'resource_id'] -%}
 {%- set bill = ['source_name', 'billed_by', 'billing_period', 'component', 'is_unused_commitment', 'bill_team', 'bill_cost_centre',
     'currency_code'] -%}
-{%- set holder = ['slot_level', 'basis', 'cluster', 'pool', 'layer', 'evidence', 'is_held', 'holding_source', 'holding_id', 'job_id', 'model', 'tenant', 'team', 'cost_centre',
+{%- set holder = ['slot_level', 'basis', 'cluster', 'pool', 'layer', 'evidence', 'is_held', 'holding_source', 'holding_id', 'job_id', 'holder_kind', 'name', 'gpu_profile', 'gpu_sharing',
+    'share_method', 'model', 'tenant', 'team', 'cost_centre',
     'reason', 'node', 'gpu_id', 'weight', 'slot_weight'] -%}
 
 with costs as (
@@ -33,6 +34,11 @@ shares as (
         layers.source_name as holding_source,
         layers.holding_id,
         layers.job_id,
+        layers.holder_kind,
+        layers.name,
+        layers.gpu_profile,
+        layers.gpu_sharing,
+        layers.share_method,
         layers.model,
         layers.tenant,
         layers.team,
@@ -43,7 +49,9 @@ shares as (
         layers.slot_weight,
         row_number() over (
             order by costs.hour_start_at, costs.part_start_at, costs.slot_key, layers.layer, layers.evidence, layers.reason,
-                layers.source_name, layers.holding_id, layers.node, layers.gpu_id, layers.gpu_profile, layers.name
+                layers.source_name, layers.holding_id, layers.node, layers.gpu_id, layers.gpu_profile, layers.name,
+                layers.gpu_sharing, layers.share_method, layers.team, layers.cost_centre, layers.job_id, layers.holder_kind, layers.model,
+                layers.tenant
         ) as share_number
     from costs
     inner join layers

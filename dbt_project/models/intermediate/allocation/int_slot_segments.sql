@@ -104,7 +104,14 @@ inner join keys on segments.slot_key = keys.slot_key and segments.hour_start_at 
 left join measured
     on segments.slot_key = measured.slot_key and segments.hour_start_at = measured.hour_start_at
     and segments.segment_start_at = measured.segment_start_at
-left join (select distinct slot_key, hour_start_at, resource_id from slots where slot_level <> 'pool') as resources
+-- a slot of several cloud instances is one part
+left join (
+    select slot_key, hour_start_at, min(resource_id) as resource_id
+    from slots
+    where slot_level <> 'pool'
+    group by all
+    having count(distinct resource_id) = 1
+) as resources
     on segments.slot_key = resources.slot_key and segments.hour_start_at = resources.hour_start_at
 left join {{ ref('int_hour_parts') }} as hour_parts
     on resources.resource_id = hour_parts.resource_id and segments.hour_start_at = hour_parts.hour_start_at

@@ -8,12 +8,18 @@ with capacity as (
         sum(gpu_up_microseconds + gpu_down_microseconds) over node_hour as node_gpu_microseconds,
         sum(cpu_up_microseconds + cpu_down_microseconds) over node_hour as node_cpu_microseconds,
         sum(memory_gb_microseconds) over node_hour as node_memory_gb_microseconds,
-        max(microseconds) over node_hour as node_microseconds,
-        row_number() over (
+        max(unit_microseconds) over node_hour as node_microseconds,
+        -- one of its units, in each cloud instance that the node was in the hour
+        dense_rank() over (
             partition by capacity.hour_start_at, capacity.cluster, capacity.node order by capacity.gpu_id nulls first, capacity.gpu_model
         ) as unit_of_node,
         policies.node_cost_split
-    from {{ ref('int_capacity_hours') }} as capacity
+    from (
+        select
+            *,
+            sum(microseconds) over (partition by hour_start_at, cluster, node, gpu_id, gpu_model) as unit_microseconds
+        from {{ ref('int_capacity_hours') }}
+    ) as capacity
     inner join {{ ref('int_pool_policies') }} as policies
         on capacity.usage_date = policies.usage_date and capacity.cluster = policies.cluster and capacity.pool = policies.pool
     where {{ in_build_days('capacity.usage_date') }}

@@ -1,12 +1,12 @@
 -- One row per hour, slot (GPU, GPUs of a model, node or pool), resource, layer and holder; and holders on no listed node.
 -- Of a slot-hour, the hours of its layers add up to what existed and allocated_cost to what it cost.
 {{ config(materialized='incremental', incremental_strategy='days') }}
-{% set row = ['hour_start_at', 'slot_key', 'layer', 'evidence', 'reason', 'is_held', 'node', 'gpu_id', 'source_name', 'holding_id'] -%}
+{% set row = ['hour_start_at', 'slot_key', 'layer', 'evidence', 'reason', 'is_held', 'node', 'gpu_id', 'holding_id', 'job_id', 'holder_kind', 'name',
+    'team', 'cost_centre', 'tenant', 'model', 'gpu_profile', 'gpu_sharing', 'share_method'] -%}
 
 with layers as (
     select
-        {{ row | join(', ') }}, usage_date, slot_level, basis, cluster, pool, gpu_model, job_id, holder_kind, name, team, cost_centre, tenant,
-        model, gpu_profile, gpu_sharing, share_method, node_cost_split,
+        {{ row | join(', ') }}, source_name, usage_date, slot_level, basis, cluster, pool, gpu_model, node_cost_split,
         sum(parts) as parts,
         sum(weight) as weight,
         sum(declared_parts) as declared_parts,
@@ -20,7 +20,7 @@ with layers as (
 
 costs as (
     select
-        hour_start_at, slot_key, layer, evidence, reason, is_held, node, gpu_id, holding_source, holding_id,
+        {{ row | join(', ') }}, holding_source,
         sum(allocated_cost) as allocated_cost,
         min(resource_id) as resource_id
     from {{ ref('int_slot_hours__allocated') }}
@@ -68,9 +68,8 @@ together as (
         case when costs.allocated_cost is null then 'no bill names the node' end as cost_reason
     from layers
     left join costs
-        on {% for column in row[:6] %}layers.{{ column }} is not distinct from costs.{{ column }} and {% endfor %}
-        layers.node is not distinct from costs.node and layers.gpu_id is not distinct from costs.gpu_id
-        and layers.source_name is not distinct from costs.holding_source and layers.holding_id is not distinct from costs.holding_id
+        on {% for column in row %}layers.{{ column }} is not distinct from costs.{{ column }} and {% endfor %}
+        layers.source_name is not distinct from costs.holding_source
 
     union all
 
