@@ -33,7 +33,21 @@ def cases() -> Cases:
     told.pod("ka9", "A", 24, 25, gpu_count=1)
     told.pod("ka9", "B", 24, 25, gpu_count=3)
     # KA-7: 1,000 for 30 days; on one of them 2 h x 4, 6 h x 1 and 2 h x 2 compute slices of one GPU
-    told.node("ka7", 1000, 30 * 24, gpus=["g"], gpu_model="NVIDIA-A100-SXM4-40GB")
+    told.node("ka7", None, gpus=["g"], gpu_model="NVIDIA-A100-SXM4-40GB", ended_at="2026-10-01 00:00:00")
+    told.add(
+        "bill",
+        BilledCost=1000,
+        EffectiveCost=1000,
+        BillingCurrency="USD",
+        BillingPeriodStart="2026-09-01",
+        BillingPeriodEnd="2026-10-01",
+        ChargePeriodStart="2026-09-01",
+        ChargePeriodEnd="2026-10-01",
+        ChargeCategory="Usage",
+        ServiceCategory="Compute",
+        ResourceId="ka7-n",
+        ProviderName="Nimbus",
+    )
     told.pod("ka7", "eight", 48, 50, gpu_ids="g", gpu_count=1, gpu_profile="4g.20gb")
     told.pod("ka7", "six", 48, 54, gpu_ids="g", gpu_count=1, gpu_profile="1g.5gb")
     told.pod("ka7", "four", 52, 54, gpu_ids="g", gpu_count=2, gpu_profile="1g.5gb")
@@ -108,7 +122,9 @@ def test_ka_7_the_unallocated_part_of_a_gpu_goes_to_the_holders_of_its_slices(ch
     assert moved("ka-7") == near({"eight": 13.228, "six": 9.921, "four": 6.614, "idle": -29.7619}, 3)
     assert charged(day, ["eight", "six", "four"]) == near({"eight": 13.228 + 1.5873, "six": 9.921 + 1.1905, "four": 6.614 + 0.7937}, 3)
     assert ask(built, "select count(*) from finance.fct_shared_costs where rule_id = 'ka-7' and entry = 'negating'") == [(1,)]
-    ((total,),) = ask(built, f"select sum(charged_cost)::double from finance.fct_chargeback_days where usage_date = '{day}'")
+    ((total,),) = ask(
+        built, f"select sum(charged_cost)::double from finance.fct_chargeback_days where usage_date = '{day}' and billed_by = 'Nimbus'"
+    )
     assert total == pytest.approx(1000 / 30, abs=1e-9)
 
 
