@@ -27,11 +27,11 @@ def cases() -> Cases:
     told.rate("by_unit", "cpu", 0.9)
     told.pod("nobody", "one", 0, 1, gpu_count=1)
     told.pod("nobody", "three", 0, 1, gpu_count=3)
-    # KA-9: of 200, 100 are idle; A holds 25, B 75
+    # KA-9: of 200, 100 are idle; a holds 25, b 75
     told.node("ka9", None, gpus=8, started_at=at(24), ended_at=at(25))
     told.charge(200, 24, 25, "ka9-n")
-    told.pod("ka9", "A", 24, 25, gpu_count=1)
-    told.pod("ka9", "B", 24, 25, gpu_count=3)
+    told.pod("ka9", "a", 24, 25, gpu_count=1)
+    told.pod("ka9", "b", 24, 25, gpu_count=3)
     # KA-7: 1,000 for 30 days; on one of them 2 h x 4, 6 h x 1 and 2 h x 2 compute slices of one GPU
     told.node("ka7", None, gpus=["g"], gpu_model="NVIDIA-A100-SXM4-40GB", ended_at="2026-10-01 00:00:00")
     told.add(
@@ -129,5 +129,5 @@ def test_ka_7_the_unallocated_part_of_a_gpu_goes_to_the_holders_of_its_slices(ch
 
 
 def test_ka_9_a_pool_of_100_by_25_and_75(charged, moved):
-    assert moved("ka-9") == {"A": 25, "B": 75, "idle": -100}
-    assert charged("2026-09-02", ["A", "B"]) == {"A": 50, "B": 150}
+    assert moved("ka-9") == {"a": 25, "b": 75, "idle": -100}
+    assert charged("2026-09-02", ["a", "b"]) == {"a": 50, "b": 150}
