@@ -87,7 +87,9 @@ def team_day(db: duckdb.DuckDBPyConnection, team: str, day: date) -> Tree:
     root = Tree(f"[bold]{escape(team)} on {day}: {_amount(total, parts[0][3])}[/]")
     for component, basis, cost, currency in parts:
         branch = root.add(f"{escape(component)} ({basis}): {_amount(cost, currency)}")
-        if component.startswith("tokens_"):
+        if component.startswith("shared: "):
+            _shared_rows(db, branch, team, day, component, basis)
+        elif component.startswith("tokens_"):
             _token_rows(db, branch, team, day, component, currency)
         elif component.split("_")[0] in _UNITS:
             _holders(db, branch, team, day, component, currency)
@@ -117,6 +119,28 @@ def _holders(db, branch: Tree, team: str, day: date, component: str, currency: s
         said = [f"{hours:.6g} {unit}" if hours is not None else "", escape(reason or ""), _amount(cost, currency)]
         share = branch.add(f"{escape(holder)} on {escape(node or 'no node')}: {' · '.join(filter(None, said))}")
         _bill_lines(db, share, node, start, end)
+
+
+def _shared_rows(db, branch: Tree, team: str, day: date, component: str, basis: str) -> None:
+    """What a rule gave to the team, or took from it: rule, ratio, and who gave or who got it."""
+    rows = db.execute(
+        "select rule_id, rule_version, step, method, within, coalesce(node, pool, cluster), resource, entry, from_team, share_ratio, pool_cost,"
+        " moved_cost, kept_cost, kept_reason, currency_code, billed_by from finance.fct_shared_costs"
+        " where team = ? and usage_date = ? and component = ? and basis = ? order by step, abs(moved_cost) desc, rule_id, from_team, entry, billed_by,"
+        " pool_cost, resource, cluster, pool, node",
+        [team, day, component, basis],
+    ).fetchall()
+    for rule, version, step, method, within, place, resource, entry, giver, ratio, pool, moved, kept, reason, currency, biller in _limited(
+        branch, rows
+    ):
+        by = f"by rule {escape(rule)} (version {version}, step {step}): {method} within {escape(place or within)}"
+        what = f"{_amount(pool, currency)} of {escape(giver)}{f' ({resource})' if resource else ''}, billed by {escape(biller)}"
+        if entry == "received":
+            branch.add(f"{ratio:.6%} of {what} · {by} · {_amount(moved, currency)}")
+        elif entry == "negating":
+            branch.add(f"given away of {what} · {by} · {_amount(moved, currency)}")
+        else:
+            branch.add(f"kept of {what} · {by} · {_amount(kept, currency)}: {reason}")
 
 
 def _token_rows(db, branch: Tree, team: str, day: date, component: str, currency: str) -> None:

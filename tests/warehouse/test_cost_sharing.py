@@ -144,7 +144,9 @@ def drawn_day(number, draw):
     for name in draw.sample([f"{step} {pool}" for step in (1, 2, 3) for pool in POOLS], draw.randint(1, 8)):
         step, pool = name.split(" ")
         listed = draw.sample(TEAMS, draw.randint(1, 3))
-        method = draw.choice(["proportional", "listed", "even", "weights", "driver"])
+        method = draw.choice(["proportional", "by_resource", "listed", "even", "weights", "driver"])
+        if pool.startswith("component:") and method == "by_resource":
+            method = "proportional"
         if method == "weights":
             also = "component:Support=2;" if pool == "team:platform" else ""
             yield rule(number, name, step, pool, method, receivers=also + ";".join(f"{team}={draw.randint(1, 9)}" for team in listed))
@@ -356,7 +358,7 @@ def test_shares_add_up_to_one_and_are_what_was_moved(workspace_of_cases, ask):
         workspace_of_cases,
         "select sum(share_ratio), max(abs(coalesce(kept_cost, moved_cost)::double - share_ratio * pool_cost::double)), count(*)"
         " from finance.fct_shared_costs where entry <> 'negating'"
-        " group by usage_date, step, rule_id, source_name, billed_by, billing_period, basis, cluster, pool, node, from_bucket, from_team,"
+        " group by usage_date, step, rule_id, source_name, billed_by, billing_period, basis, cluster, pool, node, resource, from_bucket, from_team,"
         " pool_cost",
     )
     assert len(rows) > 50
@@ -386,6 +388,7 @@ def test_incremental_equals_rebuild(workspace_of_cases, ask):
         ("x,1,bucket:idle,,weights,,,,", "column receivers: None is missing"),
         ("x,1,bucket:idle,,weights,,a=1;b,,", "column receivers: 'a=1;b' is not team=weight"),
         ("x,1,bucket:idle,,weights,,a=0;b=0.0,,", "is not team=weight;team=weight with weights"),
+        ("x,1,component:Support,,by_resource,,,,", "shares each component of a cost by itself; use proportional"),
         ("x,1,bucket:idle,,even,,a=1,,", "gives weights, which only method weights uses"),
         ("x,1,bucket:idle,,kept,,a,,", "method kept gives to nobody"),
         ("x,1,bucket:idle,,even,,bucket:down,,", "names a bucket, which pays nothing"),

@@ -83,7 +83,7 @@ CHOICES = {
     ("resource_rates", "resource"): ("gpu", "cpu", "memory_gb", "disk_gb"),
     ("resource_rates", "rate_kind"): ("weight", "declared"),
     ("cost_sharing", "within"): ("node", "pool", "cluster", "everything"),
-    ("cost_sharing", "method"): ("proportional", "even", "weights", "driver", "kept"),
+    ("cost_sharing", "method"): ("proportional", "by_resource", "even", "weights", "driver", "kept"),
 }
 #: Steps of cost_sharing.csv: int_costs__shared takes one after the other.
 SHARING_STEPS = 9
@@ -101,6 +101,11 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
             rf" and not regexp_matches(lower(cost), '^\s*bucket\s*:\s*({'|'.join(SHARED_BUCKETS)})\s*$')",
             f"is not team:<team>, component:<component> or bucket: and one of {', '.join(SHARED_BUCKETS)}",
         ),
+        (
+            "cost",
+            "method = 'by_resource' and lower(trim(cost)) like 'component%'",
+            "is one component, and method by_resource shares each component of a cost by itself; use proportional",
+        ),
         ("driver", "method = 'driver' and driver is null", "is missing; method driver shares by the driver of that name"),
         ("driver", "method <> 'driver' and driver is not null", "is named, which only method driver uses"),
         ("receivers", "method = 'weights' and receivers is null", "is missing; method weights takes team=weight;team=weight"),
@@ -114,7 +119,7 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("receivers", r"regexp_matches(lower(receivers), '(^|;)\s*bucket\s*:')", "names a bucket, which pays nothing"),
         (
             "receivers",
-            f"method in ('proportional', 'driver') and regexp_matches(lower(receivers), '{_NAMES_COMPONENT}')",
+            f"method in ('proportional', 'by_resource', 'driver') and regexp_matches(lower(receivers), '{_NAMES_COMPONENT}')",
             "names a component, which only the methods weights and even can give to",
         ),
         (

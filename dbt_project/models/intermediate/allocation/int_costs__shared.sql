@@ -5,17 +5,17 @@ with rules as (
 ),
 
 weighed as (
-    select weights.usage_date, weights.step, weights.pool_key, weights.cluster, weights.pool, weights.node, weights.receiver_key,
+    select weights.usage_date, weights.step, weights.pool_key, weights.cluster, weights.pool, weights.node, weights.resource, weights.receiver_key,
         sum(weights.weight) as weight, false as is_reciprocal
     from {{ ref('int_costs__shared_weights') }} as weights
-    left join (select distinct usage_date, step, pool_key, cluster, pool, node from {{ ref('int_costs__shared_reciprocal') }}) as solved
+    left join (select distinct usage_date, step, pool_key, cluster, pool, node, resource from {{ ref('int_costs__shared_reciprocal') }}) as solved
         on weights.usage_date = solved.usage_date and weights.step = solved.step and weights.pool_key = solved.pool_key
         and weights.cluster is not distinct from solved.cluster and weights.pool is not distinct from solved.pool
-        and weights.node is not distinct from solved.node
+        and weights.node is not distinct from solved.node and weights.resource is not distinct from solved.resource
     where solved.usage_date is null
     group by all
     union all
-    select usage_date, step, pool_key, cluster, pool, node, receiver_key, {{ to_whole('weight') }} as weight, true as is_reciprocal
+    select usage_date, step, pool_key, cluster, pool, node, resource, receiver_key, {{ to_whole('weight') }} as weight, true as is_reciprocal
     from {{ ref('int_costs__shared_reciprocal') }}
 ),
 
@@ -33,7 +33,7 @@ shares as (
 ),
 
 totals as (
-    select usage_date, step, pool_key, cluster, pool, node, {{ to_whole('sum(weight)') }} as place_weight,
+    select usage_date, step, pool_key, cluster, pool, node, resource, {{ to_whole('sum(weight)') }} as place_weight,
         sum(case when receiver_key like 'kept:%' then 0 else 1 end) as receiver_count,
         min(case when receiver_key like 'kept:%' then receiver_key end) as kept_reason
     from shares
@@ -74,6 +74,7 @@ select
     entries.cluster,
     entries.pool,
     entries.node,
+    entries.resource,
     entries.bucket as from_bucket,
     entries.team as from_team,
     entries.entry,

@@ -101,11 +101,13 @@ def model(dbt, session):
     weights = dbt.ref("int_costs__shared_weights").set_alias("weights")
     linked = weights.filter("next_pool_key is not null").project("usage_date, step").distinct().set_alias("linked")
     rows = weights.join(linked, "usage_date, step", how="semi").project(
-        "usage_date, step, pool_key, cluster, pool, node, receiver_key, weight::varchar, next_pool_key, next_cluster, next_pool, next_node"
+        "usage_date, step, pool_key, cluster, pool, node, resource, receiver_key, weight::varchar,"
+        " next_pool_key, next_cluster, next_pool, next_node, next_resource"
     )
     steps = defaultdict(list)
-    for day, step, *pool, receiver, weight, following, cluster, in_pool, node in rows.fetchall():
-        steps[day, step].append((tuple(pool), receiver, int(weight), (following, cluster, in_pool, node) if following else None))
+    for day, step, *pool, receiver, weight, following, cluster, in_pool, node, resource in rows.fetchall():
+        target = (following, cluster, in_pool, node, resource) if following else None
+        steps[day, step].append((tuple(pool), receiver, int(weight), target))
     result = [
         (day, step, *pool, receiver, weight)
         for (day, step), shares in sorted(steps.items())
@@ -114,7 +116,7 @@ def model(dbt, session):
     if not result:
         # the usual case: nothing gives to each other
         return weights.filter("false").project(
-            "usage_date, step, pool_key, cluster, pool, node, receiver_key, weight::decimal(38, 0) as weight"
+            "usage_date, step, pool_key, cluster, pool, node, resource, receiver_key, weight::decimal(38, 0) as weight"
         )
     import pyarrow as pa
 
@@ -125,6 +127,7 @@ def model(dbt, session):
         "cluster": pa.string(),
         "pool": pa.string(),
         "node": pa.string(),
+        "resource": pa.string(),
         "receiver_key": pa.string(),
         "weight": pa.decimal128(38, 0),
     }

@@ -19,6 +19,7 @@ select
     cluster,
     pool,
     node,
+    resource,
     from_bucket,
     from_team,
     entry,
