@@ -34,6 +34,10 @@ unplaced_pools as (
     select distinct hour_start_at, cluster, pool from held where not is_on_known_node and node is null
 ),
 
+node_models as (
+    select distinct hour_start_at, cluster, node, gpu_model from capacity
+),
+
 -- nodes where someone holds GPUs without saying which (or one that the capacity list has not), and whether each said of which model
 unnamed_nodes as (
     select held.hour_start_at, held.cluster, held.node, bool_and(models.gpu_model is not null) as says_model
@@ -41,7 +45,7 @@ unnamed_nodes as (
     left join capacity
         on held.hour_start_at = capacity.hour_start_at and held.cluster = capacity.cluster and held.node = capacity.node
         and held.gpu_id = capacity.gpu_id
-    left join (select distinct hour_start_at, cluster, node, gpu_model from capacity) as models
+    left join node_models as models
         on held.hour_start_at = models.hour_start_at and held.cluster = models.cluster and held.node = models.node
         and lower(held.asked_model) = lower(models.gpu_model)
     where held.is_on_known_node and held.gpu_parts > 0 and capacity.gpu_id is null

@@ -30,13 +30,13 @@ cuts as (
     union
     select resource_id, valid_to from {{ ref('int_prices__of_nodes') }} where not {{ on_the_hour('valid_to') }}
     union
-    select prices.resource_id, {{ moment_of_day('build_days.usage_date', 'prices.day_cut') }}
+    select prices.resource_id, {{ moment_of_day('usage_date', 'prices.day_cut') }}
     from (
         select resource_id, day_from as day_cut from {{ ref('int_prices__of_nodes') }}
         union
         select resource_id, day_to from {{ ref('int_prices__of_nodes') }}
     ) as prices
-    inner join {{ source('meta', 'build_days') }} as build_days on prices.day_cut % 3600000000 <> 0
+    inner join {{ source('meta', 'build_days') }} on prices.day_cut % 3600000000 <> 0
 ),
 
 hour_cuts as (

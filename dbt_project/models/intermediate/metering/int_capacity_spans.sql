@@ -32,8 +32,8 @@ units as (
 
 words as (
     select units.cluster, units.node, units.gpu_id, units.unit_model, listed.* exclude (cluster, node, gpu_id, unit_model),
-        units.gpu_id is not distinct from listed.gpu_id and units.unit_model is not distinct from listed.unit_model
-            and listed.ended_at > listed.started_at as is_own
+        (units.gpu_id is not distinct from listed.gpu_id and units.unit_model is not distinct from listed.unit_model
+            and listed.ended_at > listed.started_at) as is_own
     from units
     inner join listed
         on units.cluster = listed.cluster and units.node = listed.node
