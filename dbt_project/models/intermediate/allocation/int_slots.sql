@@ -2,28 +2,30 @@
 -- is part of. A slot is the smallest thing whose holders are known: the GPU, if every holder on the node names its GPUs; else the GPUs of a
 -- model on the node, if every holder says which; else the node; and the whole pool in an hour in which something ran in it on no named node.
 -- Which resources of a node bear its cost is the policy node_cost_split.
-with capacity as (
+with units as (
     select
-        capacity.*,
+        *,
+        sum(microseconds) over (partition by hour_start_at, cluster, node, gpu_id, gpu_model) as unit_microseconds
+    from {{ ref('int_capacity_hours') }}
+    where {{ in_build_days('usage_date') }}
+),
+
+capacity as (
+    select
+        units.*,
         sum(gpu_up_microseconds + gpu_down_microseconds) over node_hour as node_gpu_microseconds,
         sum(cpu_up_microseconds + cpu_down_microseconds) over node_hour as node_cpu_microseconds,
         sum(memory_gb_microseconds) over node_hour as node_memory_gb_microseconds,
         max(unit_microseconds) over node_hour as node_microseconds,
         -- one of its units, in each cloud instance that the node was in the hour
         dense_rank() over (
-            partition by capacity.hour_start_at, capacity.cluster, capacity.node order by capacity.gpu_id nulls first, capacity.gpu_model
+            partition by units.hour_start_at, units.cluster, units.node order by units.gpu_id nulls first, units.gpu_model
         ) as unit_of_node,
         policies.node_cost_split
-    from (
-        select
-            *,
-            sum(microseconds) over (partition by hour_start_at, cluster, node, gpu_id, gpu_model) as unit_microseconds
-        from {{ ref('int_capacity_hours') }}
-    ) as capacity
+    from units
     inner join {{ ref('int_pool_policies') }} as policies
-        on capacity.usage_date = policies.usage_date and capacity.cluster = policies.cluster and capacity.pool = policies.pool
-    where {{ in_build_days('capacity.usage_date') }}
-    window node_hour as (partition by capacity.hour_start_at, capacity.cluster, capacity.node)
+        on units.usage_date = policies.usage_date and units.cluster = policies.cluster and units.pool = policies.pool
+    window node_hour as (partition by units.hour_start_at, units.cluster, units.node)
 ),
 
 held as (
