@@ -138,6 +138,9 @@ select usage_date, source_name, repair, record_count::bigint, microseconds::doub
 union all
 select usage_date, source_name, repair, record_count::bigint, hours, 'GPUs' from of_holdings
 union all
-select usage_date, source_name, 'sample_without_activity', sum(silent_count)::bigint, null, null from samples group by all having sum(silent_count) > 0
+select usage_date, source_name, 'sample_without_activity', sum(silent_count)::bigint, null, null
+from samples
+group by all
+having sum(silent_count) > 0
 union all
 select usage_date, source_name, 'busy_unheld', count(*)::bigint, {{ part_hours('sum(part_microseconds)') }}, 'GPUs' from busy_of_source group by all
