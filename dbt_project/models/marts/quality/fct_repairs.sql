@@ -125,7 +125,8 @@ busy_of_source as (
     from busy
     left join (select usage_date, node, min(source_name) as source_name from samples group by all) as of_node
         on busy.usage_date = of_node.usage_date and busy.node = of_node.node
-    left join (select usage_date, min(source_name) as source_name from samples group by all) as of_day on busy.usage_date = of_day.usage_date
+    left join (select usage_date, min(source_name) as source_name from samples group by all) as of_day
+        on busy.usage_date = of_day.usage_date
 )
 
 select delivered.usage_date, delivered.source_name, 'repeated_' || delivered.table_name as repair,
@@ -138,6 +139,11 @@ select usage_date, source_name, repair, record_count::bigint, microseconds::doub
 union all
 select usage_date, source_name, repair, record_count::bigint, hours, 'GPUs' from of_holdings
 union all
-select usage_date, source_name, 'sample_without_activity', sum(silent_count)::bigint, null, null from samples group by all having sum(silent_count) > 0
+select usage_date, source_name, 'sample_without_activity', sum(silent_count)::bigint, null, null
+from samples
+group by all
+having sum(silent_count) > 0
 union all
-select usage_date, source_name, 'busy_unheld', count(*)::bigint, {{ part_hours('sum(part_microseconds)') }}, 'GPUs' from busy_of_source group by all
+select usage_date, source_name, 'busy_unheld', count(*)::bigint, {{ part_hours('sum(part_microseconds)') }}, 'GPUs'
+from busy_of_source
+group by all
