@@ -67,7 +67,12 @@
     case when {{ total }} <= {{ whole }} then {{ amount }} else {{ proportion(amount, so_far, total, whole) }} end
 {%- endmacro %}
 
-{# floor(amount × part ÷ whole); `otherwise` where there is no whole. #}
+{# floor(amount × part ÷ whole), in steps that keep the product within 38 digits; `otherwise` where there is no whole. #}
 {% macro part_of(amount, part, whole, otherwise) -%}
-    case when {{ whole }} = 0 then {{ otherwise }} else {{ amount }} * {{ part }} // {{ whole }} end
+    {%- set step = '(1 + ' ~ whole ~ ' // 1000000000000000)' -%}
+    case
+        when {{ whole }} = 0 then {{ otherwise }}
+        when {{ part }} = {{ whole }} then {{ amount }}
+        else {{ amount }} * ({{ part }} // {{ step }}) // ({{ whole }} // {{ step }})
+    end
 {%- endmacro %}

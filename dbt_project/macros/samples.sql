@@ -39,7 +39,11 @@
     {%- set own = sample_own(kind) -%}
     create or replace temporary table sample_units_{{ kind }} as
     with homes as (
-        select gpu_id, min(node) as home from {{ ref('int_gpu_spans') }} where gpu_id is not null group by gpu_id having count(distinct node) = 1
+        select usage_date, gpu_id, min(node) as home
+        from {{ ref('int_gpu_spans') }} as spans
+        where gpu_id is not null and {{ sampled_days('spans') }}
+        group by usage_date, gpu_id
+        having count(distinct node) = 1
     ),
 
     named as (
@@ -54,7 +58,7 @@
     from named
     inner join {{ ref('int_sample_intervals') }} as intervals
         on named.source_name = intervals.source_name and named.usage_date = intervals.usage_date
-    left join homes on named.said_node is null and named.gpu_id = homes.gpu_id
+    left join homes on named.said_node is null and named.gpu_id = homes.gpu_id and named.usage_date = homes.usage_date
     where coalesce(named.said_node, homes.home) is not null
 {%- endmacro %}
 
@@ -84,6 +88,7 @@
     create or replace temporary table sample_spans_{{ kind }} as
     select
         *,
+        row_number() over ()::integer as span_number,
         count(*) over (partition by unit, hour) = 1 and end_us - start_us = 3600000000 as is_whole
     from (
         select
@@ -128,20 +133,20 @@
     ),
 
     measured as (
-        select spans.unit, spans.hour, spans.start_us, hourly.activity_time, hourly.covered, hourly.samples
+        select spans.span_number, hourly.activity_time, hourly.covered, hourly.samples
         from sample_spans_{{ kind }} as spans
         inner join hourly on spans.unit = hourly.unit and spans.hour = hourly.hour
         where spans.is_whole
         union all
         select
-            spans.unit, spans.hour, spans.start_us,
+            spans.span_number,
             sum(near.activity * greatest(least(near.until_us, spans.end_us) - greatest(near.us, spans.start_us), 0)) as activity_time,
             sum(greatest(least(near.until_us, spans.end_us) - greatest(near.us, spans.start_us), 0)) as covered,
             count(*) as samples
         from near
         inner join (select * from sample_spans_{{ kind }} where not is_whole) as spans
             on near.unit = spans.unit and near.hour = spans.hour and near.us < spans.end_us and near.until_us > spans.start_us
-        group by spans.unit, spans.hour, spans.start_us
+        group by spans.span_number
     )
 
     select
@@ -152,7 +157,7 @@
         sum(measured.samples)::bigint as sample_count,
         '{{ kind }}' as evidence
     from sample_spans_{{ kind }} as spans
-    inner join measured on spans.unit = measured.unit and spans.hour = measured.hour and spans.start_us = measured.start_us
+    inner join measured on spans.span_number = measured.span_number
     {%- if own %}
     inner join (select distinct unit, {{ own | join(', ') }} from sample_units_{{ kind }}) as units on spans.unit = units.unit
     {%- endif %}

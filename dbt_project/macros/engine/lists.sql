@@ -25,3 +25,7 @@
         string_split_regex(trim({{ text }}), '\s+'), lambda word, position: struct_pack(word := word, position := position)
     ))
 {%- endmacro %}
+
+{# The values of a group in order, with commas between them. #}
+{% macro listed_in_order(text) %}{{ return(adapter.dispatch('listed_in_order')(text)) }}{% endmacro %}
+{% macro default__listed_in_order(text) -%} string_agg({{ text }}, ',' order by {{ text }}) {%- endmacro %}

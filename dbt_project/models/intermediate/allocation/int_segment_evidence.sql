@@ -69,8 +69,9 @@ select
         when basis in ('cpu', 'memory') then used_parts
         when evidence = 'process' then seen_parts
         when evidence = 'instance' then held_parts * instance_busy // microseconds
-        when slot_level = 'gpu' then held_parts * device_busy // greatest(existing_microseconds, 1)
-        else held_parts * (device_busy::hugeint * {{ parts_of_one() }}) // greatest(held_total, 1)
+        -- a node of one GPU is that GPU
+        when slot_level = 'gpu' or existing_microseconds <= microseconds then held_parts * device_busy // greatest(existing_microseconds, 1)
+        else held_parts * device_busy // greatest(held_total // {{ parts_of_one() }}, 1)
     end)::hugeint as productive_parts,
     (held_parts - covered_parts)::hugeint as unseen_parts
 from covered

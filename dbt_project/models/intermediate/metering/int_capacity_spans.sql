@@ -1,6 +1,6 @@
 -- What existed, moment by moment: one row per hour, unit (GPU where GPUs are listed, else the node's GPUs of a model, else the node) and
 -- stretch in which nothing about it changed. Rows of the capacity list may overlap: a unit exists while one of its own rows says so, the
--- worst state counts, and a node's row without GPUs is a word about all of its units. A node listed with its GPUs one by one and once as
+-- worst state counts, and a node's row without GPUs is a word about all of its units: their pool, SKU and ResourceId, too. A node listed with its GPUs one by one and once as
 -- a whole counts its GPUs once.
 with capacity as (
     select
@@ -38,7 +38,7 @@ words as (
     inner join listed
         on units.cluster = listed.cluster and units.node = listed.node
         and ((units.gpu_id is not distinct from listed.gpu_id and units.unit_model is not distinct from listed.unit_model)
-            or (listed.gpu_id is null and listed.badness > 0))
+            or (listed.gpu_id is null and (listed.badness > 0 or units.gpu_id is not null)))
     union all
     select units.cluster, units.node, units.gpu_id, units.unit_model, null, null, null, null, 0, null, null, null, null, null, 2,
         null, false, faults.started_at, faults.ended_at, 0, false, false
@@ -65,9 +65,9 @@ merged as (
         stretches.cluster, stretches.node, stretches.gpu_id, stretches.moment as started_at, stretches.until_at as ended_at,
         min(words.source_name) as source_name,
         coalesce(max(nullif(words.pool, '')), '') as pool,
-        max(words.gpu_model) as gpu_model,
-        max(words.gpu_memory_gb) as gpu_memory_gb,
-        max(words.sku) as sku,
+        coalesce(max(words.gpu_model) filter (where words.is_own), max(words.gpu_model)) as gpu_model,
+        coalesce(max(words.gpu_memory_gb) filter (where words.is_own), max(words.gpu_memory_gb)) as gpu_memory_gb,
+        coalesce(max(words.sku) filter (where words.is_own), max(words.sku)) as sku,
         coalesce(max(words.resource_id) filter (where words.says_resource), stretches.node) as resource_id,
         max(words.gpu_count) filter (where words.is_own) as gpu_count,
         max(words.cpu_count) filter (where words.is_own) as cpu_count,
@@ -96,7 +96,8 @@ select
     least(ended_at, hour_start_at + interval 1 hour) as span_end_at,
     source_name,
     cluster,
-    pool,
+    -- a node that changes its pool within an hour is in the later one
+    first_value(pool) over (partition by hour_start_at, cluster, node order by pool = '', started_at desc, pool) as pool,
     node,
     gpu_id,
     gpu_model,

@@ -17,49 +17,65 @@ hours as (
 
 -- where a node's name stands in several clusters, a holding that names no cluster goes to the first
 nodes as (
-    select *, row_number() over (partition by hour_start_at, node order by cluster, pool) as place
+    select *, row_number() over (partition by hour_start_at, node order by cluster) as place
     from (
-        select hour_start_at, cluster, pool, node, max(gpu_model) as gpu_model, max(gpu_memory_gb) as gpu_memory_gb
+        select hour_start_at, cluster, max(pool) as pool, node, max(gpu_model) as gpu_model, max(gpu_memory_gb) as gpu_memory_gb
         from {{ ref('int_capacity_hours') }}
         where {{ in_build_days('usage_date') }}
-        group by all
+        group by hour_start_at, cluster, node
     )
+),
+
+-- the GPUs (and MIG instances) that samples name a pod or job on, where that is as many as it holds
+told as (
+    select * from {{ ref('int_holdings__sampled') }} where {{ in_build_days('usage_date') }}
 ),
 
 placed as (
     select
-        hours.* exclude (gpu_model),
+        hours.* exclude (gpu_model, gpu_ids),
         hours.gpu_model as asked_model,
         coalesce(hours.gpu_model, nodes.gpu_model) as gpu_model,
         nodes.gpu_memory_gb as device_memory_gb,
         nodes.cluster as on_cluster,
         nodes.pool as on_pool,
-        {{ named_gpus('hours.gpu_ids') }} as gpu_name,
-        {{ count_named_gpus('hours.gpu_ids') }} as named_gpus
+        {{ named_gpus('coalesce(hours.gpu_ids, by_id.gpu_ids, by_pod.gpu_ids)') }} as gpu_name,
+        {{ count_named_gpus('coalesce(hours.gpu_ids, by_id.gpu_ids, by_pod.gpu_ids)') }} as named_gpus
     from hours
     left join nodes
         on hours.node = nodes.node and hours.hour_start_at = nodes.hour_start_at
         and (hours.cluster = nodes.cluster or (hours.cluster is null and nodes.place = 1))
+    left join told as by_id
+        on hours.gpu_ids is null and by_id.usage_date = hours.hour_start_at::date and by_id.node = hours.node
+        and by_id.holding_id = hours.holding_id and by_id.gpu_count = ceil(hours.gpu_count)
+    left join told as by_pod
+        on hours.gpu_ids is null and by_pod.usage_date = hours.hour_start_at::date and by_pod.node = hours.node
+        and by_pod.holding_id = hours.namespace || '/' || hours.name and by_pod.gpu_count = ceil(hours.gpu_count)
 ),
 
+-- the number of an instance is used again after the GPU was divided anew: each layout counts until the next
 instances as (
     select
-        instance_id, node, gpu_id, profile, started_at, ended_at,
-        row_number() over (partition by instance_id, node order by started_at desc, gpu_id) as place
+        instance_id, node, gpu_id, profile,
+        case when lag(started_at) over layouts is null then timestamp '1970-01-01' else started_at end as from_at,
+        coalesce(lead(started_at) over layouts, timestamp '9999-12-31') as until_at
     from {{ ref('stg_telemetry__gpu_instances') }}
-    where {{ may_overlap_build_days('started_at', 'ended_at') }}
+    window layouts as (partition by instance_id, node order by started_at, gpu_id)
 ),
 
 named as (
     select
-        placed.* exclude (gpu_profile),
+        placed.* exclude (gpu_profile, started_at, ended_at),
+        greatest(placed.started_at, coalesce(instances.from_at, placed.started_at)) as started_at,
+        least(placed.ended_at, coalesce(instances.until_at, placed.ended_at)) as ended_at,
         coalesce(instances.gpu_id, nullif(trim(placed.gpu_name), '')) as gpu_id,
         instances.instance_id,
         coalesce(placed.gpu_profile, instances.profile) as gpu_profile
     from placed
     left join instances
         on trim(placed.gpu_name) = instances.instance_id and (instances.node is null or instances.node = placed.node)
-        and instances.place = 1
+        and instances.from_at < least(placed.ended_at, placed.hour_start_at + interval 1 hour)
+        and instances.until_at > greatest(placed.started_at, placed.hour_start_at)
 ),
 
 sliced as (

@@ -1,23 +1,22 @@
 -- How long a sample stands at most when none follows: one row per source and day. It is the policy sample_gap_intervals (2) times the usual
--- distance of two samples of a GPU: the median over a few nodes of each pool, drawn by their names' digests; 5 minutes where that is not known.
+-- distance of two samples of a GPU: the median over twenty GPUs of the day, drawn by their names' digests; 5 minutes where that is not known.
 {{ config(materialized='table') }}
 
-with drawn as (
-    select distinct node
-    from (
-        select *, row_number() over (partition by cluster, pool order by md5(node)) as place
-        from (
-            select distinct cluster, pool, node from {{ ref('stg_telemetry__capacity') }}
-            where {{ may_overlap_build_days("started_at", "ended_at + interval 1 day") }}
-        )
-    )
-    where place <= 4
+with gpus as (
+    select distinct usage_date, source_name, node, gpu_id from {{ ref('stg_telemetry__gpu_samples') }} as samples where {{ sampled_days('samples') }}
+),
+
+drawn as (
+    select *, row_number() over (partition by usage_date, source_name order by md5(coalesce(node, '') || ' ' || gpu_id), node) as place from gpus
 ),
 
 moments as (
     select distinct samples.usage_date, samples.source_name, samples.node, samples.gpu_id, samples.sampled_at
     from {{ ref('stg_telemetry__gpu_samples') }} as samples
-    where {{ sampled_days('samples') }} and (samples.node in (select drawn.node from drawn) or samples.node is null)
+    inner join drawn
+        on samples.usage_date = drawn.usage_date and samples.source_name = drawn.source_name and samples.gpu_id = drawn.gpu_id
+        and samples.node is not distinct from drawn.node and drawn.place <= 20
+    where {{ sampled_days('samples') }}
 ),
 
 usual as (
@@ -34,9 +33,7 @@ usual as (
 ),
 
 days as (
-    select distinct usage_date, source_name
-    from {{ ref('stg_telemetry__gpu_samples') }} as samples
-    where {{ sampled_days('samples') }}
+    select distinct usage_date, source_name from gpus
 )
 
 select
