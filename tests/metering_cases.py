@@ -144,6 +144,12 @@ def known_answers() -> Cases:
     cases.add("usage", started_at=at(0), ended_at=at(1), node="n", holding_id="a", memory_gb_seconds=3600)
     cases.add("usage", started_at=at(0), ended_at=at(1), node="n", holding_id="b", memory_gb_seconds=5 * 3600)
 
+    # a node with 2 TB: its parts times microseconds have 21 digits, their products would have 42
+    cases.node("large", 12, gpus=0, memory_gb=2048)
+    cases.policy("large", "node_cost_split", "memory_only")
+    cases.pod("large", "db", 0, 1, memory_gb=1536)
+    cases.add("usage", started_at=at(0), ended_at=at(1), node="n", holding_id="db", memory_gb_seconds=512 * 3600)
+
     # KA-3 (AWS split cost allocation data, accelerated instances)
     cases.node("ka3", 10, gpus=8, cpu_count=64, memory_gb=488)
     cases.policy("ka3", "node_cost_split", "aws_weights")

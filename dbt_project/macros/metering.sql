@@ -67,12 +67,16 @@
     case when {{ total }} <= {{ whole }} then {{ amount }} else {{ proportion(amount, so_far, total, whole) }} end
 {%- endmacro %}
 
-{# floor(amount × part ÷ whole), in steps that keep the product within 38 digits; `otherwise` where there is no whole. #}
+{#
+  floor(amount × part ÷ whole), part <= whole; `otherwise` where there is no whole. From 10^19 on (132 GPU-hours or GB-hours in one row)
+  part and whole are cut by a step, so that the product stays within 38 digits.
+#}
 {% macro part_of(amount, part, whole, otherwise) -%}
-    {%- set step = '(1 + ' ~ whole ~ ' // 1000000000000000)' -%}
+    {%- set one = '10000000000000000000::hugeint' -%}
+    {%- set step = '((1 + ' ~ amount ~ ' // ' ~ one ~ ') * (1 + ' ~ whole ~ ' // ' ~ one ~ '))' -%}
     case
         when {{ whole }} = 0 then {{ otherwise }}
         when {{ part }} = {{ whole }} then {{ amount }}
-        else {{ amount }} * ({{ part }} // {{ step }}) // ({{ whole }} // {{ step }})
+        else {{ amount }} * ({{ part }} // {{ step }}) // greatest({{ whole }} // {{ step }}, 1)
     end
 {%- endmacro %}

@@ -3,7 +3,16 @@
 import os
 from pathlib import Path
 
+import duckdb
 import pytest
+
+
+@pytest.fixture
+def db():
+    """A connection whose time zone is not UTC: no reader may depend on it."""
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'America/New_York'")
+        yield connection
 
 
 @pytest.fixture(scope="session")

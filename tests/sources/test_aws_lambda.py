@@ -5,8 +5,8 @@ import json
 from datetime import datetime
 from decimal import Decimal
 
-import duckdb
 import pytest
+from reader_rows import dictionaries, values
 
 from tollbook.errors import ConfigError, DeliveryError
 from tollbook.sources import aws_lambda
@@ -18,13 +18,6 @@ TEN = "2026-03-01T10:00:00.000Z"
 
 
 @pytest.fixture
-def db():
-    with duckdb.connect() as connection:
-        connection.execute("set timezone = 'America/New_York'")  # must not matter
-        yield connection
-
-
-@pytest.fixture
 def read(db, tmp_path):
     """Read content as one file; the holdings as dictionaries by file_row."""
 
@@ -33,14 +26,9 @@ def read(db, tmp_path):
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         source = Source(name="lambdas", format="aws_lambda", path="*", options=options)
         result = db.execute(f"select * from ({aws_lambda.project(db, file, source, 'USD')}) order by file_row")
-        names = [column[0] for column in result.description]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return dictionaries(result)
 
     return read
-
-
-def values(rows, *names):
-    return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in rows]
 
 
 def report(request=REQUEST, billed=500, init=None, end=""):

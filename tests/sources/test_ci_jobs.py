@@ -4,21 +4,14 @@ import json
 from datetime import datetime
 from decimal import Decimal
 
-import duckdb
 import pytest
+from reader_rows import dictionaries, values
 
 from tollbook.errors import ConfigError
 from tollbook.sources import github_actions, gitlab_ci
 from tollbook.workspace import Source
 
 RUNNERS = {"gpu-a10": {"gpu_count": 1, "cpu_count": 8, "gpu_model": "A10"}, "half": {"gpu_count": 1, "gpu_share": 0.5, "pool": "shared"}}
-
-
-@pytest.fixture
-def db():
-    with duckdb.connect() as connection:
-        connection.execute("set timezone = 'America/New_York'")  # must not matter
-        yield connection
 
 
 @pytest.fixture
@@ -30,14 +23,9 @@ def read(db, tmp_path):
         file.write_text(content if isinstance(content, str) else json.dumps(content))
         source = Source(name="ci", format=reader.__name__.split(".")[-1], path="*", options=options)
         result = db.execute(f"select * from ({reader.project(db, file, source, 'USD')}) order by file_row")
-        names = [column[0] for column in result.description]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        return dictionaries(result)
 
     return read
-
-
-def values(rows, *names):
-    return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in rows]
 
 
 def job(number=21, **changes):

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import duckdb
 import pytest
+from reader_rows import dictionaries
 
 from tollbook import pipeline
 from tollbook.errors import ConfigError, DeliveryError
@@ -51,8 +52,7 @@ def read(tmp_path):
             db.execute("set TimeZone = 'UTC'")
             source = Source(name="gcp", path="x", format="gcp_billing")
             result = db.execute(f"select * from ({gcp_billing.project(db, file, source, 'USD')}) order by file_row")
-            names = [column[0] for column in result.description]
-            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+            return dictionaries(result)
 
     return rows
 

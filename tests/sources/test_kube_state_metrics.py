@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import duckdb
 import pytest
+from reader_rows import dictionaries
 
 from tollbook.errors import DeliveryError
 from tollbook.sources import kube_state_metrics_nodes, kube_state_metrics_pods
@@ -104,7 +105,7 @@ def read(tmp_path):
             db.execute("set timezone = 'America/New_York'")  # must not matter
             order = "name, started_at" if reader is kube_state_metrics_pods else "node, started_at"
             result = db.execute(f"select * from ({reader.project(db, file, source, 'USD')}) order by {order}")
-            rows = [dict(zip([column[0] for column in result.description], row, strict=True)) for row in result.fetchall()]
+            rows = dictionaries(result)
             assert db.execute("select file_row, column_name from unread order by 1").fetchall() == list(refused)
         return rows
 

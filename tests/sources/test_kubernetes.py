@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import duckdb
 import pytest
+from reader_rows import dictionaries
 
 from tollbook import pipeline
 from tollbook.errors import ConfigError, DeliveryError
@@ -71,7 +72,7 @@ def read(tmp_path):
             found = db.execute(f"select * from ({reader.project(db, file, source, 'USD')}) order by file_row, started_at, holding_id"
                                if reader is kubernetes_pods else
                                f"select * from ({reader.project(db, file, source, 'USD')}) order by node, started_at")  # fmt: skip
-            rows = [dict(zip([column[0] for column in found.description], row, strict=True)) for row in found.fetchall()]
+            rows = dictionaries(found)
             assert db.execute("select file_row, column_name from unread order by 1").fetchall() == list(refused)
         return rows
 

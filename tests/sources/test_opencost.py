@@ -4,21 +4,14 @@ import json
 from datetime import datetime
 from decimal import Decimal
 
-import duckdb
 import pytest
+from reader_rows import dictionaries, values
 
 from tollbook.errors import ConfigError, DeliveryError
 from tollbook.sources import opencost_allocation, opencost_usage
 from tollbook.workspace import Source
 
 GIB = 1024**3
-
-
-@pytest.fixture
-def db():
-    with duckdb.connect() as connection:
-        connection.execute("set timezone = 'America/New_York'")  # must not matter
-        yield connection
 
 
 @pytest.fixture
@@ -30,8 +23,7 @@ def read(db, tmp_path):
         file.write_text(content if isinstance(content, str) else json.dumps(content))
         source = Source(name="opencost", format=reader.__name__.split(".")[-1], path="*", cluster=cluster, options=options)
         result = db.execute(f"select * from ({reader.project(db, file, source, 'USD')}) order by file_row")
-        names = [column[0] for column in result.description]
-        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        rows = dictionaries(result)
         return rows, db.execute("select * from unread order by file_row").fetchall()
 
     return read
@@ -54,10 +46,6 @@ def allocation(pod="train-0", hour=10, minutes=60, **changes):
 
 def page(*windows):
     return {"code": 200, "data": [{one["name"]: one for one in window} for window in windows]}
-
-
-def values(rows, *names):
-    return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in rows]
 
 
 def test_a_container_holds_on_its_node_in_each_window(read):

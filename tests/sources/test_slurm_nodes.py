@@ -4,9 +4,9 @@ import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-import duckdb
 import pytest
 import yaml
+from reader_rows import dictionaries, values
 
 from tollbook.errors import TollbookError
 from tollbook.sources import slurm_events, slurm_nodes
@@ -29,13 +29,6 @@ def block(name="g01", state="IDLE", gres="gpu:a100:4(S:0-1)", behind="", **chang
 
 
 @pytest.fixture
-def db():
-    with duckdb.connect() as connection:
-        connection.execute("set timezone = 'America/New_York'")  # must not matter
-        yield connection
-
-
-@pytest.fixture
 def read(db, tmp_path):
     """Read a text as one file; the rows as dictionaries, by file_row and start; what was refused must be as said."""
 
@@ -46,7 +39,7 @@ def read(db, tmp_path):
         select = reader.project(db, tmp_path / name, source, "USD")
         assert {row[0] for row in db.execute(f"describe {select}").fetchall()} - {"file_row"} <= set(CAPACITY)
         result = db.execute(f"select * from ({select}) order by file_row, node, started_at")
-        rows = [dict(zip([column[0] for column in result.description], row, strict=True)) for row in result.fetchall()]
+        rows = dictionaries(result)
         assert db.execute("select * from unread order by file_row").fetchall() == list(refused)
         return rows
 
@@ -54,10 +47,6 @@ def read(db, tmp_path):
 
 
 CAPACITY = canonical_tables()["capacity"]["columns"]
-
-
-def values(rows, *names):
-    return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in rows]
 
 
 def test_a_node_of_scontrol(read):

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from importlib import resources
 
-import duckdb
 import pytest
 import yaml
+from reader_rows import dictionaries, values
 
 from tollbook.errors import TollbookError
 from tollbook.sources import slurm_sacct
@@ -35,13 +35,6 @@ def sacct(*jobs):
 
 
 @pytest.fixture
-def db():
-    with duckdb.connect() as connection:
-        connection.execute("set timezone = 'America/New_York'")  # must not matter
-        yield connection
-
-
-@pytest.fixture
 def read(db, tmp_path):
     """Read lines as one file and compare what was refused; the holdings as dictionaries, by file_row and node."""
 
@@ -61,11 +54,7 @@ def slurm(**options):
 
 def holdings(db, file, **options):
     result = db.execute(f"select * from ({slurm_sacct.project(db, file, slurm(**options), 'USD')}) order by file_row, node")
-    return [dict(zip([column[0] for column in result.description], row, strict=True)) for row in result.fetchall()]
-
-
-def values(rows, *names):
-    return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in rows]
+    return dictionaries(result)
 
 
 def by_value(read, column, field, wanted, **changes):

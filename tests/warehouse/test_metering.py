@@ -71,6 +71,14 @@ def test_ka_2_use_beyond_the_capacity_is_scaled_to_it(known, ask):
     assert costs(known, ask, "ka2") == {"a": 6, "b": 5}
 
 
+def test_a_node_with_more_memory_than_products_of_its_parts_have_digits_for(known, ask):
+    assert ask(
+        known,
+        "select layer, holding_id, round(sum(memory_gb_hours), 6), sum(allocated_cost) from engineering.fct_gpu_hours"
+        " where cluster = 'large' group by all order by all",
+    ) == [("idle", None, 512, 3), ("productive", "db", 512, 3), ("quiet", "db", 1024, 6)]
+
+
 def test_ka_3_the_split_of_an_accelerated_node(known, ask):
     expected = {"p1": 1.847737, "p2": 3.178761, "p3": 2.352222, "p4": 2.352222, None: 0.269058}
     found = dict(
