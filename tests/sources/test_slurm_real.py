@@ -210,6 +210,7 @@ def use_and_dump(slurm):
 
     slurm.run("scontrol", "update", "nodename=n1", "state=drain", "reason=bad | fan")
     slurm.wait("event of the drained node", lambda: slurm.event("DRAIN"))
+    drained_by = time.time()
     slurm.run("scontrol", "update", "nodename=n2", "state=down", "reason=psu")
     slurm.wait("event of the node that is down", lambda: slurm.event("DOWN"))
     for name, command in {
@@ -219,6 +220,8 @@ def use_and_dump(slurm):
         "sinfo.json": ("sinfo", "--json"),
     }.items():
         (slurm.home / name).write_text(slurm.run(*command))
+    # Slurm keeps whole seconds: the drained time must not end in the one in which it began
+    slurm.wait("next second", lambda: time.time() >= drained_by + 1)
     slurm.run("scontrol", "update", "nodename=n1", "state=resume")
     slurm.wait("end of the drained time", lambda: slurm.event("DRAIN") != "Unknown")
 
