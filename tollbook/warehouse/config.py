@@ -22,6 +22,7 @@ from tollbook.warehouse.rule_tables import (
     ONE_IN_FORCE,
     OPTIONAL,
     POLICIES,
+    SAME,
     TABLES,
     WHOLE_WORKSPACE,
 )
@@ -165,7 +166,7 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
                     from rules
                 ) where starts_early
             )""",
-            f"lies inside the validity of an earlier row of the same {key.split(' ')[0].replace('from_currency', 'pair of currencies')}",
+            f"lies inside the validity of an earlier row of the same {SAME.get(table, key.split(' ')[0])}",
         )
     _refuse(db, file, "valid_to", "try_cast(valid_to as date) <= try_cast(valid_from as date)", "is not after valid_from")
     db.execute(f"insert into config.{table} select {', '.join(values)}, rule_row from rules")

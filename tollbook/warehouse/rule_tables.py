@@ -74,7 +74,7 @@ POLICIES: dict[str, tuple[str, ...] | str] = {
     "attached_by_tag": "tag keys, separated by spaces",
 }
 #: Policies that hold for the whole workspace: of what they decide, no cluster is known before.
-WHOLE_WORKSPACE = ("attached_by_tag",)
+WHOLE_WORKSPACE = ("attached_by_tag", "down_xids", "model_cost_charged_to", "sample_gap_intervals")
 #: Ways to split a node's cost that need no rates of the workspace's own.
 BUILT_IN_SPLITS = ("gpu", "aws_weights", "max_share")
 CHOICES = {
@@ -93,8 +93,9 @@ _LISTED = r"^\s*[^;=]+=\s*[0-9]+(\.[0-9]{1,6})?\s*(;\s*[^;=]+=\s*[0-9]+(\.[0-9]{
 _NAMES_COMPONENT = r"(^|;)\s*component\s*:"
 #: Checks of whole rows: table to (column named, SQL that is true of a row to refuse, what is said). All columns are text there.
 CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "resource_rates": (("rate", "try_cast(rate as double) < 0", "is negative"),),
     "cost_sharing": (
-        ("step", f"try_cast(step as integer) not between 1 and {SHARING_STEPS}", f"is no step from 1 to {SHARING_STEPS}"),
+        ("step", f"not regexp_matches(trim(step), '^[1-{SHARING_STEPS}]$')", f"is no step from 1 to {SHARING_STEPS}"),
         (
             "cost",
             r"not regexp_matches(lower(cost), '^\s*(team|component)\s*:\s*\S')"
@@ -165,5 +166,7 @@ ONE_IN_FORCE = {
     "resource_rates": "split || ' ' || resource || ' ' || coalesce(gpu_model, '')",
     "required_tags": "tag",
     "price_books": "book",
-    "cost_sharing": "cost || ' in step ' || step",
+    "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
 }
+#: What such a key is called, where it is not one column.
+SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step"}

@@ -1,5 +1,6 @@
--- One row per bill, component and team (or bucket) of the given billing periods; small ones under "other".
-with parts as (
+-- One row per bill, component and team (or bucket) of the given billing periods; small ones under "other". What a team or bucket gave to
+-- others (`shared: …` below zero) is taken off what it had, part by part, so that each amount flows once.
+with charged as (
     select
         concat_ws(
             ' · ',
@@ -13,6 +14,23 @@ with parts as (
     from finance.fct_chargeback
     where coalesce(billing_period, usage_period) in (select unnest($periods::date[]))
     group by all
+),
+
+given as (
+    select
+        *,
+        component like 'shared: %' and cost < 0 as is_given,
+        sum(case when component like 'shared: %' and cost < 0 then cost else 0 end) over (partition by bill, bucket, team) as given_cost,
+        sum(case when cost > 0 then cost else 0 end) over (partition by bill, bucket, team) as had_cost
+    from charged
+),
+
+parts as (
+    select
+        bill, component, bucket, team,
+        (cost + case when cost > 0 and had_cost > 0 then cost::double / had_cost::double * given_cost::double else 0 end)::decimal(38, 12) as cost
+    from given
+    where not is_given or had_cost <= 0
 ),
 
 bills as (

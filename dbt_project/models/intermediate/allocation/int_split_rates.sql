@@ -13,7 +13,9 @@ rates as (
     select days.usage_date, 'aws_weights', built_in.resource, null, 'weight', built_in.rate
     from days
     cross join (values ('gpu', 9.0::double), ('cpu', 0.9::double), ('memory_gb', 0.1::double)) as built_in (resource, rate)
-    where not exists (select 1 from {{ source('config', 'resource_rates') }} as own where own.split = 'aws_weights')
+    where not exists (
+        select 1 from {{ source('config', 'resource_rates') }} as own where own.split = 'aws_weights' and {{ in_force('own', 'days.usage_date') }}
+    )
     union all
     -- the default split: the GPUs of a node bear it all, alike; the CPUs where it has none
     select days.usage_date, 'gpu', built_in.resource, null, 'weight', 1.0::double
