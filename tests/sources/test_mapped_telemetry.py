@@ -19,7 +19,7 @@ def load(repo, workspace, ask):
 
     def load(name, records, columns, table="holdings"):
         blocks = re.findall(r"^```yaml\n(.*?)^```", (repo / "docs" / "telemetry.md").read_text(), re.DOTALL | re.MULTILINE)
-        source = next(source for block in blocks for source in yaml.safe_load(block) if source["name"] == name)
+        source = next(source for block in blocks for source in yaml.safe_load(block) if isinstance(source, dict) and source["name"] == name)
         file = source["path"].replace("*", "1")
         made = workspace(yaml.safe_dump({"currency": "USD", "sources": [source]}), {file: json.dumps(records)})
         (report,) = pipeline.load(made, tell=lambda _: None)
