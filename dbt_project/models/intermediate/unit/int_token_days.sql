@@ -1,27 +1,50 @@
--- One row per day, provider, model, team, tenant and feature, and by what else the price depends on (service tier; region, prompt
--- length and time of day only for models priced by them): requests and their tokens by kind. A kind that no request reported is
--- NULL. `team` is spelt as in config/teams.csv. Cached input is part of input, reasoning of output, cache writes of neither.
+-- One row per day and all that requests are told apart by (request_dimensions), and by what else the price depends on (region, prompt
+-- length and time of day only for models priced by them): requests and their tokens by kind, weighted where the log is sampled. A kind
+-- that no request reported is NULL. `team` is spelt as in config/teams.csv. Cached input is part of input, reasoning of output, cache
+-- writes of neither. `*_us`: whole microseconds; `measured_us` is that part of prefill_us and decode_us that the server measured itself.
+{% set summed = ['input_tokens', 'cached_input_tokens', 'cache_write_tokens', 'output_tokens', 'reasoning_tokens', 'retrieval_count',
+    'retrieved_documents', 'retrieved_tokens', 'image_count', 'bytes_out'] -%}
+{% set first_token = 'time_to_first_token_ms - coalesce(queue_ms, 0)' -%}
+
 with requests as (
     select
         requests.usage_date,
         requests.source_name,
         requests.provider,
         requests.model,
+        requests.model_version,
+        requests.variant,
+        lower(trim(requests.kind)) as request_kind,
         lower(trim(requests.team)) as team_key,
         requests.tenant,
         requests.feature,
+        requests.region,
         requests.tier,
-        case when cuts.is_by_region then lower(trim(requests.region)) end as priced_region,
+        requests.is_success,
+        requests.is_retry,
+        coalesce(requests.is_cold, false) as is_cold,
+        coalesce(requests.is_cached, false) as is_cached,
+        {{ batch_band('requests.batch_size') }} as batch_band,
+        cuts.is_by_region,
         {{ largest_not_above('cuts.quantity_cuts', 'coalesce(requests.input_tokens, 0) + coalesce(requests.cache_write_tokens, 0)') }}
             as priced_quantity_from,
         {{ largest_not_above('cuts.day_cuts', microseconds_of_day('requests.requested_at')) }} as microseconds_of_day,
-        count(*) as request_count,
-        sum(requests.input_tokens)::bigint as input_tokens,
-        sum(requests.cached_input_tokens)::bigint as cached_input_tokens,
-        sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
-        sum(requests.output_tokens)::bigint as output_tokens,
-        sum(requests.reasoning_tokens)::bigint as reasoning_tokens
-    from {{ ref('stg_telemetry__requests') }} as requests
+        requests.sample_weight,
+        count(*) as row_count,
+        count(*) filter (where not requests.is_retry) as unique_count,
+        count(*) filter (where requests.is_unique_success) as unique_successes,
+        count(*) filter (where requests.fallback_of is not null) as fallback_count,
+        count(requests.latency_ms) as timed_count,
+        {% for column in summed -%}
+        sum(requests.{{ column }})::bigint as {{ column }},
+        {% endfor -%}
+        sum({{ whole_microseconds('coalesce(prefill_ms, ' ~ first_token ~ ')') }})::bigint as prefill_us,
+        sum({{ whole_microseconds('coalesce(decode_ms, latency_ms - time_to_first_token_ms)') }})::bigint as decode_us,
+        sum({{ whole_microseconds('prefill_ms + decode_ms') }})::bigint as measured_us,
+        sum({{ whole_microseconds('latency_ms') }})::bigint as latency_us,
+        sum({{ whole_microseconds('time_to_first_token_ms') }})::bigint as first_token_us,
+        sum({{ whole_microseconds('queue_ms') }})::bigint as queue_us
+    from {{ ref('int_requests') }} as requests
     left join {{ ref('int_prices__cuts') }} as cuts
         on requests.model = cuts.usage_model and requests.provider is not distinct from cuts.usage_provider
     where {{ in_build_days('requests.usage_date') }}
@@ -39,21 +62,32 @@ select
     requests.source_name,
     requests.provider,
     requests.model,
+    requests.model_version,
+    requests.variant,
+    requests.request_kind,
     coalesce(spelt.team, nullif(requests.team_key, '')) as team,
     teams.cost_centre,
     requests.tenant,
     requests.feature,
+    requests.region,
     {{ service_tier('requests.tier') }} as service_tier,
-    nullif(requests.priced_region, '') as priced_region,
+    requests.is_success,
+    requests.is_retry,
+    requests.is_cold,
+    requests.is_cached,
+    requests.batch_band,
+    case when requests.is_by_region then nullif(lower(trim(requests.region)), '') end as priced_region,
     requests.priced_quantity_from,
     {{ moment_of_day('requests.usage_date', 'requests.microseconds_of_day') }} as priced_at,
-    sum(requests.request_count)::bigint as request_count,
-    sum(requests.input_tokens)::bigint as input_tokens,
-    sum(requests.cached_input_tokens)::bigint as cached_input_tokens,
-    sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
-    sum(requests.output_tokens)::bigint as output_tokens,
-    sum(requests.reasoning_tokens)::bigint as reasoning_tokens,
-    sum(coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0))::bigint as token_count
+    bool_or(requests.sample_weight is not null) as is_sampled,
+    sum({{ weighted('requests.row_count', 'requests.sample_weight') }})::bigint as request_count,
+    sum({{ weighted('requests.unique_count', 'requests.sample_weight') }})::bigint as unique_request_count,
+    sum({{ weighted('requests.unique_successes', 'requests.sample_weight') }})::bigint as unique_success_count,
+    {% for column in ['fallback_count', 'timed_count'] + summed
+        + ['prefill_us', 'decode_us', 'measured_us', 'latency_us', 'first_token_us', 'queue_us'] -%}
+    sum({{ weighted('requests.' ~ column, 'requests.sample_weight') }})::bigint as {{ column }},
+    {% endfor -%}
+    sum({{ weighted('coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0)', 'requests.sample_weight') }})::bigint as token_count
 from requests
 left join spelt on requests.team_key = spelt.team_key
 left join {{ source('config', 'teams') }} as teams

@@ -1,5 +1,5 @@
--- The day's tokens at the prices of their hour: one row per day, provider, model, team, tenant and feature, with how the model is
--- served (`vendor`, `self_hosted`; NULL where no bill names it) and list_cost, NULL where a kind of token that was used has no
+-- The day's tokens at the prices of their hour: one row per day and all that requests are told apart by (request_dimensions), with how
+-- the model is served (`vendor`, `self_hosted`; NULL where no bill names it) and list_cost, NULL where a kind of token that was used has no
 -- price. Reasoning is part of output. cache_saving_cost: what the cache saved, net of what writing to it cost.
 {% set kinds = ['input', 'cached_input', 'cache_write_5m', 'output', 'request'] -%}
 
@@ -46,10 +46,12 @@ prices as (
 counted as (
     select
         tokens.*,
-        coalesce(input_tokens, 0) - coalesce(cached_input_tokens, 0) as input_count,
-        coalesce(cached_input_tokens, 0) as cached_input_count,
-        coalesce(cache_write_tokens, 0) as cache_write_5m_count,
-        coalesce(output_tokens, 0) as output_count,
+        -- an answer from a cache of answers asked no model
+        case when is_cached then 0 else coalesce(input_tokens, 0) - coalesce(cached_input_tokens, 0) end as input_count,
+        case when is_cached then 0 else coalesce(cached_input_tokens, 0) end as cached_input_count,
+        case when is_cached then 0 else coalesce(cache_write_tokens, 0) end as cache_write_5m_count,
+        case when is_cached then 0 else coalesce(output_tokens, 0) end as output_count,
+        case when is_cached then 0 else request_count end as priced_request_count,
         {% for kind in kinds %}prices.{{ kind }}_price,
         {% endfor %}
         {% for kind in kinds[:4] %}coalesce({{ kind }}_count > 0 and prices.{{ kind }}_price is null, false){{ ' or ' if not loop.last }}
@@ -65,14 +67,13 @@ counted as (
 
 together as (
     select
-        usage_date, source_name, provider, model, team, cost_centre, tenant, feature,
-        sum(request_count)::bigint as request_count,
-        {% for column in ['input', 'cached_input', 'cache_write', 'output', 'reasoning'] %}
-        sum({{ column }}_tokens)::bigint as {{ column }}_tokens,
+        usage_date, {{ request_dimensions() | join(', ') }},
+        {%- for measure in request_measures() %}
+        sum({{ measure }})::bigint as {{ measure }},
         {%- endfor %}
-        sum(token_count)::bigint as token_count,
+        bool_or(is_sampled) as is_sampled,
         bool_or(lacks_price) as lacks_price,
-        sum(request_count * coalesce(request_price, 0)
+        sum(priced_request_count * coalesce(request_price, 0)
             {%- for kind in kinds[:4] %} + {{ kind }}_count * coalesce({{ kind }}_price, 0){% endfor %}) as exact_cost,
         bool_or(cached_input_count + cache_write_5m_count > 0 and (lacks_price or input_price is null)) as lacks_saving,
         sum((cached_input_count + cache_write_5m_count) * coalesce(input_price, 0)
@@ -95,8 +96,7 @@ kinds_of_model as (
 select
     together.* exclude (lacks_price, exact_cost, lacks_saving, exact_saving),
     row_number() over (
-        order by together.source_name, together.provider, together.model, together.team, together.tenant, together.feature,
-            together.usage_date
+        order by together.usage_date, {% for name in request_dimensions() %}together.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
     ) as token_row,
     case when together.provider is not null then named.pool_kind else coalesce(own.pool_kind, vendor.pool_kind) end as pool_kind,
     case when not together.lacks_price then {{ from_units(cost_units('together.exact_cost')) }} end as list_cost,
