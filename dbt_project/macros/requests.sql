@@ -27,7 +27,7 @@
 {%- endmacro %}
 
 {# Milliseconds as whole microseconds. #}
-{% macro whole_microseconds(milliseconds) -%} ({{ milliseconds }} * 1000)::bigint {%- endmacro %}
+{% macro whole_microseconds(milliseconds) -%} (({{ milliseconds }}) * 1000)::bigint {%- endmacro %}
 
 {# A count times how many requests the row stands for, whole; the row itself where it stands for one. #}
 {% macro weighted(amount, weight) -%}
