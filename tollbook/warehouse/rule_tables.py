@@ -79,7 +79,11 @@ WHOLE_WORKSPACE = ("attached_by_tag", "down_xids", "model_cost_charged_to", "sam
 BUILT_IN_SPLITS = ("gpu", "aws_weights", "max_share")
 CHOICES = {
     ("policies", "policy"): tuple(POLICIES),
-    ("prices", "token_kind"): ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "request"),
+    ("prices", "token_kind"): (
+        *("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning", "embedding"),
+        *("input_audio", "cached_input_audio", "output_audio", "input_image", "output_image"),
+        *("image", "search", "request", "share_of_standard"),
+    ),
     ("resource_rates", "resource"): ("gpu", "cpu", "memory_gb", "disk_gb"),
     ("resource_rates", "rate_kind"): ("weight", "declared"),
     ("cost_sharing", "within"): ("node", "pool", "cluster", "everything"),

@@ -16,11 +16,9 @@ with requests as (
             as priced_quantity_from,
         {{ largest_not_above('cuts.day_cuts', microseconds_of_day('requests.requested_at')) }} as microseconds_of_day,
         count(*) as request_count,
-        sum(requests.input_tokens)::bigint as input_tokens,
-        sum(requests.cached_input_tokens)::bigint as cached_input_tokens,
-        sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
-        sum(requests.output_tokens)::bigint as output_tokens,
-        sum(requests.reasoning_tokens)::bigint as reasoning_tokens
+        {% for column in token_columns() -%}
+        sum(requests.{{ column }})::bigint as {{ column }}{{ ',' if not loop.last }}
+        {% endfor %}
     from {{ ref('stg_telemetry__requests') }} as requests
     left join {{ ref('int_prices__cuts') }} as cuts
         on requests.model = cuts.usage_model and requests.provider is not distinct from cuts.usage_provider
@@ -48,11 +46,9 @@ select
     requests.priced_quantity_from,
     {{ moment_of_day('requests.usage_date', 'requests.microseconds_of_day') }} as priced_at,
     sum(requests.request_count)::bigint as request_count,
-    sum(requests.input_tokens)::bigint as input_tokens,
-    sum(requests.cached_input_tokens)::bigint as cached_input_tokens,
-    sum(requests.cache_write_tokens)::bigint as cache_write_tokens,
-    sum(requests.output_tokens)::bigint as output_tokens,
-    sum(requests.reasoning_tokens)::bigint as reasoning_tokens,
+    {% for column in token_columns() -%}
+    sum(requests.{{ column }})::bigint as {{ column }},
+    {% endfor -%}
     sum(coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0))::bigint as token_count
 from requests
 left join spelt on requests.team_key = spelt.team_key
