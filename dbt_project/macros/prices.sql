@@ -21,6 +21,11 @@
     {{ whole_division('(' ~ price_times_quantity ~ ') + ' ~ (500000 * parts), 1000000 * parts) }}
 {%- endmacro %}
 
+{# The same of what may be below zero, as what a cache saved. #}
+{% macro signed_cost_units(amount) -%}
+    case when {{ amount }} < 0 then -({{ cost_units('-(' ~ amount ~ ')') }}) else {{ cost_units(amount) }} end
+{%- endmacro %}
+
 {# True where a price holds at a moment: in its dates and in its hours of the day, which may reach over midnight. #}
 {% macro price_holds(price, moment) -%}
     {%- set of_day = '(' ~ microseconds_of_day(moment) ~ ')' -%}

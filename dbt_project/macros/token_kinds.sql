@@ -34,6 +34,13 @@
 
 {% macro priced_kinds() -%} {{ return(token_kinds().keys() | list + call_kinds().keys() | list) }} {%- endmacro %}
 
+{# Columns `<kind>_units`: how much of each kind a row of requests or of int_token_days has. #}
+{% macro units_of_kinds() -%}
+    {%- for kinds in [token_kinds(), call_kinds()] %}{% for kind, count in kinds.items() %}
+        {{ count }} as {{ kind }}_units{{ ',' if not loop.last }}
+    {%- endfor %}{{ ',' if not loop.last }}{% endfor %}
+{%- endmacro %}
+
 {# The condition that usage has the prices of a row of int_token_prices: all that a price depends on beside the kind. #}
 {% macro same_prices(usage, prices) -%}
     {{ usage }}.usage_date = {{ prices }}.usage_date
@@ -48,7 +55,7 @@
 #}
 {% macro lacks_price(kind) -%}
     {%- if kind == 'request' -%} false
-    {%- elif kind == 'image' -%} coalesce(image_count > 0 and image_price is null and output_image_price is null, false)
-    {%- else -%} coalesce({{ kind }}_count > 0 and {{ kind }}_price is null, false)
+    {%- elif kind == 'image' -%} coalesce(image_units > 0 and image_price is null and output_image_price is null, false)
+    {%- else -%} coalesce({{ kind }}_units > 0 and {{ kind }}_price is null, false)
     {%- endif -%}
 {%- endmacro %}

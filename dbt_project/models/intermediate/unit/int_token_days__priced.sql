@@ -14,10 +14,8 @@ with tokens as (
 
 counted as (
     select
-        tokens.*
-        {%- for kind, count in token_kinds().items() %},
-        {{ count }} as {{ kind }}_count
-        {%- endfor %}
+        tokens.*,
+        {{ units_of_kinds() }}
     from tokens
 ),
 
@@ -43,19 +41,19 @@ together as (
         bool_or({% for kind in input_kinds %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_input_price,
         bool_or({% for kind in output_kinds %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_output_price,
         bool_or({% for kind in call_kinds() %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_call_price,
-        sum({% for kind in token_kinds() %}case when {{ lacks_price(kind) }} then {{ kind }}_count else 0 end
+        sum({% for kind in token_kinds() %}case when {{ lacks_price(kind) }} then {{ kind }}_units else 0 end
             {{- ' + ' if not loop.last }}{% endfor %})::bigint as unpriced_tokens,
-        sum({% for kind, count in call_kinds().items() %}case when {{ lacks_price(kind) }} then {{ count }} else 0 end
+        sum({% for kind in call_kinds() %}case when {{ lacks_price(kind) }} then {{ kind }}_units else 0 end
             {{- ' + ' if not loop.last }}{% endfor %})::bigint as unpriced_calls,
-        sum({% for kind in input_kinds %}{{ kind }}_count * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}{% endfor %})
+        sum({% for kind in input_kinds %}{{ kind }}_units * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}{% endfor %})
             as exact_input_cost,
-        sum({% for kind in output_kinds %}{{ kind }}_count * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}{% endfor %})
+        sum({% for kind in output_kinds %}{{ kind }}_units * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}{% endfor %})
             as exact_output_cost,
-        sum({% for kind, count in call_kinds().items() %}{{ count }} * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}
+        sum({% for kind in call_kinds() %}{{ kind }}_units * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}
             {%- endfor %}) as exact_call_cost,
-        bool_or({% for kind, instead in uncached.items() %}{{ kind }}_count > 0 and ({{ kind }}_price is null or {{ instead }}_price is null)
+        bool_or({% for kind, instead in uncached.items() %}{{ kind }}_units > 0 and ({{ kind }}_price is null or {{ instead }}_price is null)
             {{- ' or ' if not loop.last }}{% endfor %}) as lacks_saving,
-        sum({% for kind, instead in uncached.items() %}{{ kind }}_count * (coalesce({{ instead }}_price, 0) - coalesce({{ kind }}_price, 0))
+        sum({% for kind, instead in uncached.items() %}{{ kind }}_units * (coalesce({{ instead }}_price, 0) - coalesce({{ kind }}_price, 0))
             {{- ' + ' if not loop.last }}{% endfor %}) as exact_saving
     from at_prices
     group by all
@@ -70,7 +68,7 @@ costed as (
         -- whole numbers that are in proportion to list cost, for splitting
         case when not lacks_input_price and not lacks_output_price and not lacks_call_price
             then {{ cost_units('exact_input_cost + exact_output_cost + exact_call_cost') }} end as list_weight,
-        case when not lacks_saving then {{ from_units(cost_units('exact_saving')) }} end as cache_saving_cost
+        case when not lacks_saving then {{ from_units(signed_cost_units('exact_saving')) }} end as cache_saving_cost
     from together
 ),
 
