@@ -21,6 +21,11 @@
     {{ whole_division('(' ~ price_times_quantity ~ ') + ' ~ (500000 * parts), 1000000 * parts) }}
 {%- endmacro %}
 
+{# The same of what may be below zero, as what a cache saved. #}
+{% macro signed_cost_units(amount) -%}
+    case when {{ amount }} < 0 then -({{ cost_units('-(' ~ amount ~ ')') }}) else {{ cost_units(amount) }} end
+{%- endmacro %}
+
 {# True where a price holds at a moment: in its dates and in its hours of the day, which may reach over midnight. #}
 {% macro price_holds(price, moment) -%}
     {%- set of_day = '(' ~ microseconds_of_day(moment) ~ ')' -%}
@@ -34,12 +39,22 @@
 
 {#
   Which of the prices that hold is taken: of the first book by config/price_books.csv (`config` before all unless listed,
-  unlisted books last, by name), the one said most closely: by name, region, quantity, hours of the day, newest start.
+  unlisted books last, by name), the one said most closely: by name, region, quantity, hours of the day, newest start. What
+  `in_book` says goes before all of these but the book.
 #}
-{% macro price_order(price, books, closeness) -%}
-    coalesce({{ books }}.priority, case when {{ price }}.book = 'config' then -2147483648 else 2147483647 end), {{ price }}.book,
+{% macro price_order(price, books, closeness, in_book='') -%}
+    {{ book_rank(price, books) }}, {{ price }}.book, {{ in_book }}
     {{ closeness }} desc, {{ price }}.region is null, {{ price }}.quantity_from desc, {{ price }}.day_from is null,
     {{ price }}.valid_from desc nulls last, {{ price }}.price_row
+{%- endmacro %}
+
+{% macro book_rank(price, books) -%}
+    coalesce({{ books }}.priority, case when {{ price }}.book = 'config' then -2147483648 else 2147483647 end)
+{%- endmacro %}
+
+{# A price times a share, both in units of 10^-18; the share counts with 10 digits. #}
+{% macro share_of_price(price, share) -%}
+    {{ whole_division(price ~ ' * ' ~ whole_division(share, '100000000') ~ ' + 5000000000', '10000000000') }}
 {%- endmacro %}
 
 {# A service tier as it is priced: the standard one is NULL, whatever it is called. #}

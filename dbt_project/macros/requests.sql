@@ -6,10 +6,9 @@
 
 {# Counts and sums over requests that every later step only adds up. Times are in whole microseconds, so that any order gives one sum. #}
 {% macro request_measures() -%}
-    {{ return(['request_count', 'unique_request_count', 'unique_success_count', 'fallback_count', 'timed_count',
-        'input_tokens', 'cached_input_tokens', 'cache_write_tokens', 'output_tokens', 'reasoning_tokens', 'token_count', 'retrieval_count',
-        'retrieved_documents', 'retrieved_tokens', 'image_count', 'bytes_out', 'prefill_us', 'decode_us', 'measured_us', 'latency_us',
-        'first_token_us', 'queue_us']) }}
+    {{ return(['request_count', 'unique_request_count', 'unique_success_count', 'fallback_count', 'timed_count', 'token_count'] + token_columns()
+        + ['retrieval_count', 'retrieved_documents', 'retrieved_tokens', 'bytes_out', 'prefill_us', 'decode_us', 'measured_us',
+            'latency_us', 'first_token_us', 'queue_us']) }}
 {%- endmacro %}
 
 {# True where a status says that the invocation worked; no status at all is no failure. #}

@@ -19,10 +19,14 @@ def db():
         yield connection
 
 
-def rows_of(db, file, columns, **options):
+# what the list itself states, without the prices that stand for missing ones
+STATED = "coalesce(json_extract_string(other_columns, '$.priced_as'), '') = ''"
+
+
+def rows_of(db, file, columns, where=STATED, **options):
     source = Source(name="list", format="genai_prices", path="*.json", **options)
     select = genai_prices.project(db, file, source, "EUR")
-    return db.execute(f"select {columns} from ({select}) order by all").fetchall()
+    return db.execute(f"select {columns} from ({select}) where {where} order by all").fetchall()
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_every_digit_of_a_price_stays(read):
     ]
 
 
-def test_kinds_and_what_they_are_for(read):
+def test_kinds_and_what_they_are_for(read, db):
     prices = {"cache_read_mtok": 1, "cache_write_mtok": 2, "cache_write_1h_mtok": 3, "input_audio_mtok": 4, "cache_audio_read_mtok": 5}
     prices |= {"requests_kcount": 6, "web_searches_kcount": 7, "audio_hours": 8, "input_mchars": 9, "output_mtok": None}
     assert read([{"id": "m", "prices": prices}], "price::int, price_kind, per_quantity::int, sku, model") == [
@@ -56,10 +60,38 @@ def test_kinds_and_what_they_are_for(read):
         (4, "input_audio", 1_000_000, "m", "m"),
         (5, "cached_input_audio", 1_000_000, "m", "m"),
         (6, "request", 1_000, "m", "m"),
-        (7, "web_searches", 1_000, "m", "m"),
-        (8, "audio_hours", 1, "m", "m"),
-        (9, "input_chars", 1_000_000, "m", "m"),
+        (7, "search", 1_000, "m", "m"),
     ]
+    assert db.execute("select value, reason from unread order by all").fetchall() == [
+        ("m: audio_hours", "is a price of a kind that no request counts; it prices nothing"),
+        ("m: input_chars", "is a price of a kind that no request counts; it prices nothing"),
+    ]
+
+
+def test_what_has_no_price_of_its_own_is_priced_as_what_it_is_part_of(read):
+    def instead(**prices):
+        columns = "price_kind, json_extract_string(other_columns, '$.priced_as'), price::int"
+        return {kind: (key, price) for kind, key, price in read([{"id": "m", "prices": prices}], columns, where="true")}
+
+    assert instead(input_mtok=1, output_mtok=2) == {
+        "input": (None, 1), "cached_input": ("input_mtok", 1), "cache_write_5m": ("input_mtok", 1), "cache_write_1h": ("input_mtok", 1),
+        "input_audio": ("input_mtok", 1), "cached_input_audio": ("input_mtok", 1), "input_image": ("input_mtok", 1),
+        "output": (None, 2), "output_audio": ("output_mtok", 2), "output_image": ("output_mtok", 2),
+    }  # fmt: skip
+    dearer = instead(input_mtok=1, cache_write_mtok=3, input_audio_mtok=4)
+    assert (dearer["cache_write_1h"], dearer["cached_input_audio"]) == (("cache_write_mtok", 3), ("input_audio_mtok", 4))
+    # cached audio is cached, and it is audio: which of the two prices it has, the list does not say
+    assert "cached_input_audio" not in instead(input_mtok=1, cache_read_mtok=2, input_audio_mtok=4)
+    assert instead(output_mtok=2).keys() == {"output", "output_audio", "output_image"}
+    assert instead(cache_write_5m_mtok=3, input_mtok=1)["cache_write_5m"] == (None, 3)
+
+
+def test_who_sells_the_models_of_others_has_their_prices_after_its_own(db, tmp_path):
+    file = tmp_path / "data.json"
+    model = {"id": "m", "prices": {"output_mtok": 1}}
+    providers = [{"id": "a", "models": [model]}, {"id": "b", "models": [model | {"prices": {"output_mtok": 2}}], "fallback_model_providers": ["a", "x"]}]
+    file.write_text(json.dumps(providers))
+    assert rows_of(db, file, "provider, price::int, book, file_row") == [("a", 1, None, 1), ("b", 1, "list fallback", 1), ("b", 2, None, 2)]
 
 
 def test_a_model_has_a_row_per_name_it_is_called_by(read, db):
@@ -67,9 +99,22 @@ def test_a_model_has_a_row_per_name_it_is_called_by(read, db):
     got = read([{"id": "m", "match": match, "prices": {"input_mtok": 1}}, {"id": "free", "prices": {}}], "model, other_columns, file_row")
     assert [row[0] for row in got] == ["*[[]c]", "*d*", "a", "b-*"]
     assert {json.dumps(json.loads(row[1])["match"]) for row in got} == {json.dumps(match)}  # what no pattern says is kept
-    assert db.execute("select file_row, value, reason from unread").fetchall() == [
-        (2, "free", "has no price in the list, which is not a price of 0")
+    assert db.execute("select file_row, value, reason from unread order by all").fetchall() == [
+        (1, "m", "is also called by names that cannot be read from its `match`"),
+        (2, "free", "has no price in the list, which is not a price of 0"),
     ]
+
+
+@pytest.mark.parametrize(
+    "expression, pattern",
+    [
+        (r"^grok-4\.3-\d{8}$", "grok-4.3-" + "[0-9]" * 8), (r"^gemini-3\.5-flash-\d", "gemini-3.5-flash-[0-9]*"), ("sonar", "*sonar*"),
+        (r"^x-ai/grok-\d$", "x-ai/grok-[0-9]"), ("^(a|b)$", None), ("a.b", None), ("a+", None), ("[ab]", None),
+    ],
+)  # fmt: skip
+def test_a_regular_expression_of_digits_and_fixed_text_is_a_name(read, expression, pattern):
+    match = {"or": [{"equals": "m"}, {"regex": expression}]}
+    assert read([{"id": "m", "match": match, "prices": {"input_mtok": 1}}], "model") == sorted([("m",)] + [(pattern,)] * bool(pattern))
 
 
 def test_a_tier_begins_above_its_start(read):

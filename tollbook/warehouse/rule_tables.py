@@ -101,7 +101,11 @@ BUILT_IN_SPLITS = ("gpu", "aws_weights", "max_share")
 SHARED_BY = ("requests", "tokens", "input_tokens", "output_tokens", "retrievals", "bytes_out")
 CHOICES = {
     ("policies", "policy"): tuple(POLICIES),
-    ("prices", "token_kind"): ("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "request"),
+    ("prices", "token_kind"): (
+        *("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning", "embedding"),
+        *("input_audio", "cached_input_audio", "output_audio", "input_image", "output_image"),
+        *("image", "search", "request", "share_of_standard"),
+    ),
     ("resource_rates", "resource"): ("gpu", "cpu", "memory_gb", "disk_gb"),
     ("resource_rates", "rate_kind"): ("weight", "declared"),
     ("cost_sharing", "within"): ("node", "pool", "cluster", "everything"),

@@ -5,7 +5,8 @@
 with stated as (
     select
         'config' as book, provider, null as sku, model, region, service_tier, token_kind as price_kind, quantity_from,
-        price_per_million as price, 1000000::decimal(38, 20) as per_quantity, currency, valid_from::timestamp as valid_from,
+        price_per_million as price,
+        case when lower(trim(token_kind)) = 'share_of_standard' then 1 else 1000000 end::decimal(38, 20) as per_quantity, currency, valid_from::timestamp as valid_from,
         valid_to::timestamp as valid_to, time_from, time_to, '' as source_name, '' as file_name, rule_row as file_row
     from {{ source('config', 'prices') }}
 
@@ -26,7 +27,11 @@ typed as (
         lower(nullif(trim(model), '')) as model,
         lower(nullif(trim(region), '')) as region,
         {{ service_tier('service_tier') }} as service_tier,
-        case lower(trim(price_kind)) when 'cache_write' then 'cache_write_5m' else lower(trim(price_kind)) end as price_kind,
+        case lower(trim(price_kind))
+            when 'cache_write' then 'cache_write_5m'
+            when 'embedding' then 'input' -- an embedding model reads tokens and writes none
+            else lower(trim(price_kind))
+        end as price_kind,
         coalesce(quantity_from, 0) as quantity_from,
         {{ unit_price('price', 'per_quantity') }} as unit_price,
         upper(coalesce(nullif(trim(currency), ''), workspace.currency_code)) as currency_code,

@@ -1,5 +1,5 @@
 -- The prices that may be meant by a request: one row per provider and model that the build's days name, and price of it.
--- A book names a model by its name (* stands for anything) or its SKU, letter case aside; `closeness` says how exactly.
+-- A book names a model by its name (* stands for anything, [0-9] for a digit) or its SKU, letter case aside; `closeness` says how exactly.
 {{ config(materialized='table') }}
 
 with used as (
@@ -34,7 +34,7 @@ matched as (
     from keyed
     inner join {{ ref('int_prices') }} as prices
         on keyed.provider_key = prices.provider_key and {{ matches_glob('keyed.model_key', 'prices.model') }}
-    where prices.model like '%*%'
+    where prices.model like '%*%' or prices.model like '%[0-9]%'
 )
 
 select

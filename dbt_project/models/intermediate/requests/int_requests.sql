@@ -2,7 +2,7 @@
 {{ config(materialized='view') }}
 
 select
-    requests.*,
+    requests.* replace (coalesce(requests.is_cold, false) as is_cold, coalesce(requests.is_cached, false) as is_cached),
     coalesce(requests.idempotency_key, requests.request_id) as request_key,
     {{ request_succeeded('requests.status') }} as is_success,
     1 as try_number,

@@ -50,7 +50,7 @@ once as (
 
 keyed as (
     select
-        once.*,
+        once.* replace (coalesce(once.is_cold, false) as is_cold, coalesce(once.is_cached, false) as is_cached),
         coalesce(once.idempotency_key, roots.root_id, once.request_id) as request_key,
         {{ request_succeeded('once.status') }} as is_success
     from once

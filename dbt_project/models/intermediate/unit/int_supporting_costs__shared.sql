@@ -1,6 +1,6 @@
 -- Supporting costs on the requests that rest on them: one row per row of int_supporting_costs and of int_token_days__priced, exact. By what the
 -- rule says (requests, tokens, retrievals, bytes out), among the requests it names. Where none of the day has any of it, nothing is shared.
-{% set bill = ['usage_date', 'rule_id', 'rule_version', 'component', 'source_name', 'billed_by', 'billing_period', 'currency_code'] -%}
+{% set bill = ['usage_date', 'rule_id', 'rule_version', 'component', 'share_by', 'source_name', 'billed_by', 'billing_period', 'currency_code'] -%}
 
 with tokens as (
     select * from {{ ref('int_token_days__priced') }} where {{ in_build_days('usage_date') }}

@@ -2,33 +2,19 @@
 -- length and time of day only for models priced by them): requests and their tokens by kind, weighted where the log is sampled. A kind
 -- that no request reported is NULL. `team` is spelt as in config/teams.csv. Cached input is part of input, reasoning of output, cache
 -- writes of neither. `*_us`: whole microseconds; `measured_us` is that part of prefill_us and decode_us that the server measured itself.
-{% set summed = ['input_tokens', 'cached_input_tokens', 'cache_write_tokens', 'output_tokens', 'reasoning_tokens', 'retrieval_count',
-    'retrieved_documents', 'retrieved_tokens', 'image_count', 'bytes_out'] -%}
+{% set summed = token_columns() + ['retrieval_count', 'retrieved_documents', 'retrieved_tokens', 'bytes_out'] -%}
+{% set dimensions = ['source_name', 'provider', 'model', 'model_version', 'variant', 'request_kind', 'team_key', 'tenant', 'feature', 'region',
+    'service_tier', 'is_success', 'is_retry', 'is_cold', 'is_cached', 'batch_band'] -%}
 {% set first_token = 'time_to_first_token_ms - coalesce(queue_ms, 0)' -%}
 
 with requests as (
     select
         requests.usage_date,
-        requests.source_name,
-        requests.provider,
-        requests.model,
-        requests.model_version,
-        requests.variant,
-        lower(trim(requests.kind)) as request_kind,
-        lower(trim(requests.team)) as team_key,
-        requests.tenant,
-        requests.feature,
-        requests.region,
-        requests.tier,
-        requests.is_success,
-        requests.is_retry,
-        coalesce(requests.is_cold, false) as is_cold,
-        coalesce(requests.is_cached, false) as is_cached,
-        {{ batch_band('requests.batch_size') }} as batch_band,
-        cuts.is_by_region,
-        {{ largest_not_above('cuts.quantity_cuts', 'coalesce(requests.input_tokens, 0) + coalesce(requests.cache_write_tokens, 0)') }}
-            as priced_quantity_from,
-        {{ largest_not_above('cuts.day_cuts', microseconds_of_day('requests.requested_at')) }} as microseconds_of_day,
+        {% for name in dimensions %}requests.{{ name }},
+        {% endfor -%}
+        requests.priced_region,
+        requests.priced_quantity_from,
+        requests.priced_microseconds,
         requests.sample_weight,
         count(*) as row_count,
         count(*) filter (where not requests.is_retry) as unique_count,
@@ -44,9 +30,7 @@ with requests as (
         sum({{ whole_microseconds('latency_ms') }})::bigint as latency_us,
         sum({{ whole_microseconds('time_to_first_token_ms') }})::bigint as first_token_us,
         sum({{ whole_microseconds('queue_ms') }})::bigint as queue_us
-    from {{ ref('int_requests') }} as requests
-    left join {{ ref('int_prices__cuts') }} as cuts
-        on requests.model = cuts.usage_model and requests.provider is not distinct from cuts.usage_provider
+    from {{ ref('int_requests__keyed') }} as requests
     where {{ in_build_days('requests.usage_date') }}
     group by all
 ),
@@ -59,26 +43,13 @@ spelt as (
 
 select
     requests.usage_date,
-    requests.source_name,
-    requests.provider,
-    requests.model,
-    requests.model_version,
-    requests.variant,
-    requests.request_kind,
+    {% for name in dimensions if name != 'team_key' %}requests.{{ name }},
+    {% endfor -%}
     coalesce(spelt.team, nullif(requests.team_key, '')) as team,
     teams.cost_centre,
-    requests.tenant,
-    requests.feature,
-    requests.region,
-    {{ service_tier('requests.tier') }} as service_tier,
-    requests.is_success,
-    requests.is_retry,
-    requests.is_cold,
-    requests.is_cached,
-    requests.batch_band,
-    case when requests.is_by_region then nullif(lower(trim(requests.region)), '') end as priced_region,
+    requests.priced_region,
     requests.priced_quantity_from,
-    {{ moment_of_day('requests.usage_date', 'requests.microseconds_of_day') }} as priced_at,
+    {{ moment_of_day('requests.usage_date', 'requests.priced_microseconds') }} as priced_at,
     bool_or(requests.sample_weight is not null) as is_sampled,
     sum({{ weighted('requests.row_count', 'requests.sample_weight') }})::bigint as request_count,
     sum({{ weighted('requests.unique_count', 'requests.sample_weight') }})::bigint as unique_request_count,

@@ -1,68 +1,33 @@
--- The day's tokens at the prices of their hour: one row per day and all that requests are told apart by (request_dimensions), with how
--- the model is served (`vendor`, `self_hosted`; NULL where no bill names it) and list_cost, NULL where a kind of token that was used has no
--- price. Reasoning is part of output. cache_saving_cost: what the cache saved, net of what writing to it cost.
-{% set kinds = ['input', 'cached_input', 'cache_write_5m', 'output', 'request'] -%}
+-- The day's tokens at the prices of their hour: one row per day and all that requests are told apart by (request_dimensions), with how the
+-- model is served (`vendor`, `self_hosted`; NULL where no bill names it) and list_cost, NULL where a kind of token or call that was used has no
+-- price; what has none is counted (unpriced_tokens, unpriced_calls). list_input_cost and list_output_cost are the two sides, without
+-- fees by the call, each rounded by itself. cache_saving_cost: what the cache saved, net of what writing to it cost.
+{% set kinds = priced_kinds() -%}
+{% set input_kinds = ['input', 'cached_input', 'cache_write_5m', 'cache_write_1h', 'input_audio', 'cached_input_audio', 'input_image'] -%}
+{% set output_kinds = ['output', 'reasoning', 'output_audio', 'output_image'] -%}
+{# what would be paid without the cache #}
+{% set uncached = {'cached_input': 'input', 'cache_write_5m': 'input', 'cache_write_1h': 'input', 'cached_input_audio': 'input_audio'} -%}
 
 with tokens as (
     select * from {{ ref('int_token_days') }} where {{ in_build_days('usage_date') }}
 ),
 
-keys as (
-    select *, row_number() over () as key_number
-    from (select distinct usage_date, provider, model, service_tier, priced_region, priced_quantity_from, priced_at from tokens)
-),
-
-resolved as (
-    select keys.key_number, keys.usage_date, prices.price_kind, prices.unit_price, prices.currency_code
-    from keys
-    inner join {{ ref('int_prices__of_models') }} as prices
-        on keys.model = prices.usage_model and keys.provider is not distinct from prices.usage_provider
-        and keys.service_tier is not distinct from prices.service_tier
-        and (prices.region is null or prices.region = keys.priced_region)
-        and prices.quantity_from <= keys.priced_quantity_from
-        and {{ price_holds('prices', 'keys.priced_at') }}
-    left join {{ source('config', 'price_books') }} as books
-        on prices.book = lower(trim(books.book)) and {{ in_force('books', 'keys.usage_date') }}
-    qualify row_number() over (
-        partition by keys.key_number, prices.price_kind order by {{ price_order('prices', 'books', 'prices.closeness') }}
-    ) = 1
-),
-
-prices as (
-    select
-        resolved.key_number
-        {%- for kind in kinds %},
-        max(case when resolved.price_kind = '{{ kind }}' then {{ convert_unit_price('resolved.unit_price',
-            'case when resolved.currency_code = workspace.currency_code then 1 else rates.rate end') }} end) as {{ kind }}_price
-        {%- endfor %}
-    from resolved
-    cross join {{ source('config', 'workspace') }} as workspace
-    left join {{ source('config', 'exchange_rates') }} as rates
-        on resolved.currency_code = rates.from_currency and rates.to_currency = workspace.currency_code
-        and resolved.currency_code <> workspace.currency_code and {{ in_force('rates', 'resolved.usage_date') }}
-    group by resolved.key_number
-),
-
 counted as (
     select
         tokens.*,
-        -- an answer from a cache of answers asked no model
-        case when is_cached then 0 else coalesce(input_tokens, 0) - coalesce(cached_input_tokens, 0) end as input_count,
-        case when is_cached then 0 else coalesce(cached_input_tokens, 0) end as cached_input_count,
-        case when is_cached then 0 else coalesce(cache_write_tokens, 0) end as cache_write_5m_count,
-        case when is_cached then 0 else coalesce(output_tokens, 0) end as output_count,
-        case when is_cached then 0 else request_count end as priced_request_count,
-        {% for kind in kinds %}prices.{{ kind }}_price,
-        {% endfor %}
-        {% for kind in kinds[:4] %}coalesce({{ kind }}_count > 0 and prices.{{ kind }}_price is null, false){{ ' or ' if not loop.last }}
-        {%- endfor %} as lacks_price
+        {{ units_of_kinds() }}
     from tokens
-    inner join keys
-        on tokens.usage_date = keys.usage_date and tokens.model is not distinct from keys.model
-        and tokens.provider is not distinct from keys.provider and tokens.service_tier is not distinct from keys.service_tier
-        and tokens.priced_region is not distinct from keys.priced_region
-        and tokens.priced_quantity_from = keys.priced_quantity_from and tokens.priced_at = keys.priced_at
-    left join prices on keys.key_number = prices.key_number
+),
+
+at_prices as (
+    select
+        counted.*
+        {%- for kind in kinds %},
+        prices.{{ kind }}_price
+        {%- endfor %}
+    from counted
+    left join {{ ref('int_token_prices') }} as prices
+        on {{ same_prices('counted', 'prices') }} and {{ in_build_days('prices.usage_date') }}
 ),
 
 together as (
@@ -72,15 +37,38 @@ together as (
         sum({{ measure }})::bigint as {{ measure }},
         {%- endfor %}
         bool_or(is_sampled) as is_sampled,
-        bool_or(lacks_price) as lacks_price,
-        sum(priced_request_count * coalesce(request_price, 0)
-            {%- for kind in kinds[:4] %} + {{ kind }}_count * coalesce({{ kind }}_price, 0){% endfor %}) as exact_cost,
-        bool_or(cached_input_count + cache_write_5m_count > 0 and (lacks_price or input_price is null)) as lacks_saving,
-        sum((cached_input_count + cache_write_5m_count) * coalesce(input_price, 0)
-            - cached_input_count * coalesce(cached_input_price, 0)
-            - cache_write_5m_count * coalesce(cache_write_5m_price, 0)) as exact_saving
-    from counted
+        bool_or({% for kind in input_kinds %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_input_price,
+        bool_or({% for kind in output_kinds %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_output_price,
+        bool_or({% for kind in call_kinds() %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_call_price,
+        sum({% for kind in token_kinds() %}case when {{ lacks_price(kind) }} then {{ kind }}_units else 0 end
+            {{- ' + ' if not loop.last }}{% endfor %})::bigint as unpriced_tokens,
+        sum({% for kind in call_kinds() %}case when {{ lacks_price(kind) }} then {{ kind }}_units else 0 end
+            {{- ' + ' if not loop.last }}{% endfor %})::bigint as unpriced_calls,
+        sum({% for kind in input_kinds %}{{ kind }}_units * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}{% endfor %})
+            as exact_input_cost,
+        sum({% for kind in output_kinds %}{{ kind }}_units * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}{% endfor %})
+            as exact_output_cost,
+        sum({% for kind in call_kinds() %}{{ kind }}_units * coalesce({{ kind }}_price, 0){{ ' + ' if not loop.last }}
+            {%- endfor %}) as exact_call_cost,
+        bool_or({% for kind, instead in uncached.items() %}{{ kind }}_units > 0 and ({{ kind }}_price is null or {{ instead }}_price is null)
+            {{- ' or ' if not loop.last }}{% endfor %}) as lacks_saving,
+        sum({% for kind, instead in uncached.items() %}{{ kind }}_units * (coalesce({{ instead }}_price, 0) - coalesce({{ kind }}_price, 0))
+            {{- ' + ' if not loop.last }}{% endfor %}) as exact_saving
+    from at_prices
     group by all
+),
+
+costed as (
+    select
+        * exclude (lacks_input_price, lacks_output_price, lacks_call_price, exact_input_cost, exact_output_cost, exact_call_cost,
+            lacks_saving, exact_saving),
+        case when not lacks_input_price then {{ from_units(cost_units('exact_input_cost')) }} end as list_input_cost,
+        case when not lacks_output_price then {{ from_units(cost_units('exact_output_cost')) }} end as list_output_cost,
+        -- whole numbers that are in proportion to list cost, for splitting
+        case when not lacks_input_price and not lacks_output_price and not lacks_call_price
+            then {{ cost_units('exact_input_cost + exact_output_cost + exact_call_cost') }} end as list_weight,
+        case when not lacks_saving then {{ from_units(signed_cost_units('exact_saving')) }} end as cache_saving_cost
+    from together
 ),
 
 pools as (
@@ -94,20 +82,17 @@ kinds_of_model as (
 )
 
 select
-    together.* exclude (lacks_price, exact_cost, lacks_saving, exact_saving),
+    costed.*,
     row_number() over (
-        order by together.usage_date, {% for name in request_dimensions() %}together.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
+        order by costed.usage_date, {% for name in request_dimensions() %}costed.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
     ) as token_row,
-    case when together.provider is not null then named.pool_kind else coalesce(own.pool_kind, vendor.pool_kind) end as pool_kind,
-    case when not together.lacks_price then {{ from_units(cost_units('together.exact_cost')) }} end as list_cost,
-    -- whole numbers that are in proportion to list cost, for splitting
-    case when not together.lacks_price then {{ cost_units('together.exact_cost') }} end as list_weight,
-    case when not together.lacks_saving then {{ from_units(cost_units('together.exact_saving')) }} end as cache_saving_cost
-from together
+    case when costed.provider is not null then named.pool_kind else coalesce(own.pool_kind, vendor.pool_kind) end as pool_kind,
+    {{ from_units('costed.list_weight') }} as list_cost
+from costed
 left join pools as named
-    on together.usage_date = named.usage_date and together.model = named.model and lower(together.provider) = named.billed_by
+    on costed.usage_date = named.usage_date and costed.model = named.model and lower(costed.provider) = named.billed_by
     and named.pool_kind = 'vendor'
 left join kinds_of_model as own
-    on together.usage_date = own.usage_date and together.model = own.model and own.pool_kind = 'self_hosted'
+    on costed.usage_date = own.usage_date and costed.model = own.model and own.pool_kind = 'self_hosted'
 left join kinds_of_model as vendor
-    on together.usage_date = vendor.usage_date and together.model = vendor.model and vendor.pool_kind = 'vendor'
+    on costed.usage_date = vendor.usage_date and costed.model = vendor.model and vendor.pool_kind = 'vendor'
