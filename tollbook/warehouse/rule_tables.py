@@ -168,5 +168,10 @@ ONE_IN_FORCE = {
     "price_books": "book",
     "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
 }
+#: What a rule decides, in one spelling: a rule of another name that decides the same is its next version.
+DECIDES = {table: f"lower({key})" for table, key in ONE_IN_FORCE.items()} | {
+    "owners": "lower(trim(field)) || ' ' || trim(pattern)",
+    "virtual_tags": "lower(trim(tag)) || ' ' || lower(trim(field)) || ' ' || trim(pattern)",
+}
 #: What such a key is called, where it is not one column.
 SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step"}
