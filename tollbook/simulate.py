@@ -15,7 +15,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from tollbook.report.formats import UNKNOWN, amount, counted, difference, exact,
 from tollbook.report.money import BUCKETS
 from tollbook.report.tables import Column, Row, Table, in_currency
 from tollbook.sources.typing import text
-from tollbook.warehouse import build, config, lock
+from tollbook.warehouse import build, config, lock, rule_coverage
 from tollbook.warehouse.rule_tables import ABSENT, BUILT_IN_SPLITS, DATED, TABLES
 from tollbook.workspace import Workspace
 
@@ -118,7 +118,7 @@ def simulate(
                 [days],
             )
             closure = days if set(told_apart) <= _DAY_BY_DAY else _with_beginnings(db, days)
-            _replace_rules(copy, db, told_apart)
+            _replace_rules(copy, db, told_apart, closure)
         try:
             build.rebuild(copy, closure, _models_of(told_apart))
         except TollbookError as error:
@@ -330,7 +330,7 @@ def _with_beginnings(db: duckdb.DuckDBPyConnection, days: list[date]) -> list[da
     return sorted({*days, *(row[0] for row in began)})
 
 
-def _replace_rules(copy: Workspace, db: duckdb.DuckDBPyConnection, files: dict[str, Path]) -> None:
+def _replace_rules(copy: Workspace, db: duckdb.DuckDBPyConnection, files: dict[str, Path], days: list[date]) -> None:
     for table, file in files.items():
         config.replace(db, table, file)
     if "resource_rates" in files:
@@ -343,6 +343,10 @@ def _replace_rules(copy: Workspace, db: duckdb.DuckDBPyConnection, files: dict[s
                 f"{files['resource_rates']}: has no split {unknown[0]!r}, which the policy node_cost_split names. Add it,"
                 " or give a policies.csv beside it."
             )
+    if {"policies", "resource_rates"} & files.keys():
+        by_default = {name: Path(f"config/{name}.csv") for name in ("policies", "resource_rates")}
+        given = by_default | files
+        rule_coverage.refuse_uncovered_splits(db, given["policies"], given["resource_rates"], (min(days), max(days) + timedelta(days=1)))
     if "exchange_rates" in files:
         try:
             build.refuse_unknown_currencies(copy, db)
