@@ -158,16 +158,11 @@ def _token_rows(db, branch: Tree, team: str, day: date, component: str, currency
 
 
 def _direct_lines(db, branch: Tree, team: str, day: date, component: str) -> None:
-    _add_lines(
-        branch,
-        db.execute(
-            f"{_LINES} where coalesce(team, 'unowned') = ? and coalesce(case when charge_category in ('Usage', 'Purchase')"
-            " then service_category else charge_category end, 'Other') = ?"
-            " and charge_period_start < ?::date + interval 1 day and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
-            " order by abs(reporting_effective_cost) desc, file_name, file_row",
-            [team, component, day, day],
-        ).fetchall(),
-    )
+    """The bill lines charged as they are. What went into a node's hours is charged as what was held of the node, not here."""
+    rows = db.execute(_DIRECT, {"team": team, "component": component, "day": day}).fetchall()
+    for file, row, description, start, end, cost, currency, hours, of_node in _limited(branch, rows):
+        part = f" · {of_node} of {hours} hours of the day are charged as parts of the node" if of_node else ""
+        _add_line(branch, (file, row, description, start, end, cost, currency), part)
 
 
 def _bill_lines(db, branch: Tree, node: str | None, start, end) -> None:
@@ -187,9 +182,47 @@ _LINES = (
 )
 
 
+# What nobody used of a commitment is charged to the bucket of that name, whoever owns the line.
+_DIRECT = """
+with node_hours as (
+    select distinct allocated_resource_id as resource_id, hour_start_at from engineering.fct_gpu_hours where usage_date = $day
+),
+
+lines as (
+    select
+        *, greatest(date_trunc('hour', charge_period_start), $day::timestamp) as from_at,
+        least(greatest(charge_period_end, charge_period_start + interval 1 second), $day::timestamp + interval 1 day) as until_at
+    from finance.fct_charges
+    where case
+            when commitment_discount_status = 'Unused' or capacity_reservation_status = 'Unused' then 'unused_commitment'
+            else coalesce(team, 'unowned')
+        end = $team
+        and coalesce(case when charge_category in ('Usage', 'Purchase') then service_category else charge_category end, 'Other') = $component
+        and charge_period_start < $day::date + interval 1 day
+        and greatest(charge_period_end, charge_period_start + interval 1 second) > $day
+)
+
+select
+    lines.file_name, lines.file_row, lines.charge_description, lines.charge_period_start, lines.charge_period_end,
+    lines.reporting_effective_cost, lines.currency_code,
+    ceil(date_diff('microsecond', lines.from_at, lines.until_at) / 3600000000)::bigint as hours, count(node_hours.hour_start_at) as of_node
+from lines
+left join node_hours
+    on lines.resource_id = node_hours.resource_id and lines.from_at <= node_hours.hour_start_at and node_hours.hour_start_at < lines.until_at
+group by all
+having of_node < hours
+order by abs(any_value(lines.reporting_effective_cost)) desc, lines.file_name, lines.file_row
+"""
+
+
 def _add_lines(branch: Tree, rows: list) -> None:
-    for file, row, description, start, end, cost, currency in _limited(branch, rows):
-        branch.add(f"bill: {escape(file)} row {row} · {escape(description or '')} · {start} to {end} · {_amount(cost, currency)}")
+    for row in _limited(branch, rows):
+        _add_line(branch, row)
+
+
+def _add_line(branch: Tree, line: tuple, also: str = "") -> None:
+    file, row, description, start, end, cost, currency = line
+    branch.add(f"bill: {escape(file)} row {row} · {escape(description or '')} · {start} to {end} · {_amount(cost, currency)}{also}")
 
 
 def _limited(branch: Tree, rows: list) -> Iterable:
