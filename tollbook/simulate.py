@@ -14,7 +14,7 @@ import threading
 from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -78,6 +78,8 @@ class Simulation:
     lines: list[Line]
     notes: list[str]
     fault: str | None
+    #: what each rule of cost_sharing.csv did on these days, where that file is simulated
+    sharing: list[dict] = field(default_factory=list)
 
     @property
     def whole(self) -> Line:
@@ -126,10 +128,12 @@ def simulate(
             raise TollbookError(said) from error
         with copy.connect(read_only=True) as db:
             lines, conserved = _compare(db, days, by), _conserved(db, days, told_apart)
+            sharing = _shared(db, days) if "cost_sharing" in told_apart else []
     notes, fault = _judged(lines, told_apart, conserved, workspace.currency)
+    notes += [_told_of(rule, workspace.currency) for rule in sharing]
     if left_out:
         notes.append(f"{counted(len(left_out), 'day')} from {left_out[0]} on left out: loaded since the last build, or not built whole.")
-    return Simulation(told_apart, days, by, workspace.currency, lines, notes, fault)
+    return Simulation(told_apart, days, by, workspace.currency, lines, notes, fault, sharing)
 
 
 def _of(table: str, files: Sequence[Path]) -> list[Path]:
@@ -390,6 +394,44 @@ def _conserved(db: duckdb.DuckDBPyConnection, days: list[date], files: dict[str,
     ).fetchone()[0]
 
 
+def _shared(db: duckdb.DuckDBPyConnection, days: list[date]) -> list[dict]:
+    """What each rule of cost_sharing.csv that is in force on one of the days did, in the order in which they decide."""
+    result = db.execute(
+        """
+        with moved as (
+            select rule_id, step, rule_version, count(*) as entries,
+                coalesce(sum(moved_cost) filter (where entry = 'received'), 0)::decimal(38, 12) as moved_cost,
+                coalesce(sum(kept_cost), 0)::decimal(38, 12) as kept_cost,
+                string_agg(distinct kept_reason, ', ' order by kept_reason) as kept_reasons
+            from intermediate.int_costs__shared where usage_date in (select unnest($days::date[])) group by all
+        )
+        select rules.rule_id, rules.step, rules.cost, coalesce(moved.entries, 0) > 0 as is_matched,
+            coalesce(moved.moved_cost, 0)::varchar as moved_cost, coalesce(moved.kept_cost, 0)::varchar as kept_cost, moved.kept_reasons
+        from config.cost_sharing as rules
+        left join moved on moved.rule_id = rules.rule_id and moved.step = rules.step and moved.rule_version = rules.rule_version
+        where exists (
+            select 1 from (select unnest($days::date[]) as day) where coalesce(rules.valid_from, '0001-01-01') <= day
+                and day < coalesce(rules.valid_to, '9999-12-31')
+        )
+        order by rules.step, rules.rule_id, rules.rule_version
+        """,
+        {"days": days},
+    )
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _told_of(rule: dict, currency: str) -> str:
+    said = f"Rule {rule['rule_id']} (step {rule['step']}, {rule['cost']})"
+    if not rule["is_matched"]:
+        return f"{said} matched nothing: there is no such cost on these days."
+    kept = Decimal(rule["kept_cost"])
+    why = f" ({rule['kept_reasons']})" if rule["kept_reasons"] else ""
+    return f"{said} moved {amount(Decimal(rule['moved_cost']))} {currency}" + (
+        f", kept {amount(kept)}{why}." if kept or why else ", kept nothing."
+    )
+
+
 def _sum(lines: list[Line]) -> Line:
     return Line(("total",), total(line.now for line in lines), total(line.simulated for line in lines))
 
@@ -446,7 +488,7 @@ def records(of: Simulation) -> list[dict[str, str | None]]:
 
 def document(of: Simulation) -> dict:
     """The records with what they are of: rules, days, total, notes."""
-    return {"rules": of.files, "days": of.days, "total": _figures(of.whole), "rows": records(of), "notes": of.notes}
+    return {"rules": of.files, "days": of.days, "total": _figures(of.whole), "rows": records(of), "sharing": of.sharing, "notes": of.notes}
 
 
 def _figures(line: Line) -> dict[str, str | None]:

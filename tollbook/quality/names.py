@@ -31,7 +31,7 @@ def unknown_names(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
         Measure(
             "unknown_names",
             f"{rule.table_name}.csv: {rule.rule_key}",
-            f"rule {rule.rule_key!r} names what is nowhere: {rule.named}",
+            f"rule {rule.rule_key!r} names what is nowhere: {rule.said}",
             _ADVICE,
             rule.names,
             float(rule.unknown),

@@ -1,13 +1,13 @@
 -- One row per rule of config/ that names teams, components, drivers, clusters or pools: how many, and which of them are nowhere.
 with rules as (
-    select *, row_number() over (order by table_name, rule_key, rule_version) as rule_number
+    select table_name, rule_key, content
     from meta.rule_versions
     where in_force_to is null and table_name in ('cost_sharing', 'policies', 'owners')
 ),
 
 sharing as (
     select
-        rule_number, table_name, rule_key, json_extract_string(content, '$.driver') as driver,
+        table_name, rule_key, json_extract_string(content, '$.driver') as driver,
         regexp_replace(lower(trim(json_extract_string(content, '$.cost'))), '\s*:\s*', ':') as cost,
         json_extract_string(content, '$.receivers') as receivers
     from rules
@@ -15,37 +15,37 @@ sharing as (
 ),
 
 receivers as (
-    select rule_number, table_name, rule_key, regexp_replace(lower(trim(split_part(item, '=', 1))), '\s*:\s*', ':') as receiver
+    select table_name, rule_key, regexp_replace(lower(trim(split_part(item, '=', 1))), '\s*:\s*', ':') as receiver
     from (select *, unnest(string_split(receivers, ';')) as item from sharing where receivers is not null)
     where trim(item) <> ''
 ),
 
 placed as (
     select
-        rule_number, table_name, rule_key, json_extract_string(content, '$.cluster') as cluster, json_extract_string(content, '$.pool') as pool,
+        table_name, rule_key, json_extract_string(content, '$.cluster') as cluster, json_extract_string(content, '$.pool') as pool,
         lower(trim(json_extract_string(content, '$.field'))) as field, trim(json_extract_string(content, '$.pattern')) as pattern
     from rules
     where table_name in ('policies', 'owners')
 ),
 
 named as (
-    select rule_number, table_name, rule_key, split_part(cost, ':', 1) as kind, substr(cost, strpos(cost, ':') + 1) as name, 'cost' as used_as
+    select table_name, rule_key, split_part(cost, ':', 1) as kind, substr(cost, strpos(cost, ':') + 1) as name, 'cost' as used_as
     from sharing
     where cost not like 'bucket:%'
     union
     select
-        rule_number, table_name, rule_key, case when receiver like 'component:%' then 'component' else 'team' end,
+        table_name, rule_key, case when receiver like 'component:%' then 'component' else 'team' end,
         regexp_replace(receiver, '^(team|component):', ''), 'receiver'
     from receivers
     union
-    select rule_number, table_name, rule_key, 'driver', lower(trim(driver)), 'driver' from sharing where driver is not null
+    select table_name, rule_key, 'driver', lower(trim(driver)), 'driver' from sharing where driver is not null
     union
-    select rule_number, table_name, rule_key, 'cluster', cluster, 'cluster' from placed where trim(cluster) <> ''
+    select table_name, rule_key, 'cluster', cluster, 'cluster' from placed where trim(cluster) <> ''
     union
-    select rule_number, table_name, rule_key, 'pool', coalesce(nullif(cluster, '') || ' / ', '') || pool, 'pool' from placed where trim(pool) <> ''
+    select table_name, rule_key, 'pool', coalesce(nullif(cluster, '') || ' / ', '') || pool, 'pool' from placed where trim(pool) <> ''
     union
     -- a pattern that stands for one value
-    select rule_number, table_name, rule_key, field, pattern, field from placed where field in ('cluster', 'pool') and not regexp_matches(pattern, '[*?\[]')
+    select table_name, rule_key, field, pattern, field from placed where field in ('cluster', 'pool') and not regexp_matches(pattern, '[*?\[]')
 ),
 
 places as (
@@ -83,8 +83,8 @@ known as (
 select
     named.table_name, named.rule_key, count(*) as names, count(*) filter (where known.name is null) as unknown,
     string_agg(named.used_as || case when named.used_as = named.kind then ' ' else ' ' || named.kind || ' ' end || '''' || named.name || '''', ', '
-        order by named.used_as, named.name) filter (where known.name is null) as named
+        order by named.used_as, named.name) filter (where known.name is null) as said
 from named
 left join known on named.kind = known.kind and named.name = known.name
-group by named.rule_number, named.table_name, named.rule_key
-order by named.table_name, named.rule_key, named.rule_number
+group by named.table_name, named.rule_key
+order by named.table_name, named.rule_key
