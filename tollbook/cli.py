@@ -290,6 +290,33 @@ def explain_job(job_id: str, workspace: WorkspaceOption = None) -> None:
         console.print(explain.job(db, job_id))
 
 
+@explain_app.command("request")
+def explain_request(request_id: str, workspace: WorkspaceOption = None) -> None:
+    """One request (its id or idempotency key): tries, tokens, prices, and what each part of its cost is a share of. Reads the warehouse."""
+    from tollbook import explain_requests
+
+    with Workspace.open(workspace).connect(read_only=True) as db:
+        console.print(explain_requests.request(db, request_id))
+
+
+@explain_app.command("tenant")
+def explain_tenant(tenant: str, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])], workspace: WorkspaceOption = None) -> None:
+    """One tenant's day: components by model, and the bill lines or servers behind them."""
+    from tollbook import explain_requests
+
+    with publication.connect(Workspace.open(workspace)) as db:
+        console.print(explain_requests.tenant_day(db, tenant, day.date()))
+
+
+@explain_app.command("token-day")
+def explain_token_day(model: str, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])], workspace: WorkspaceOption = None) -> None:
+    """One model's day: components by tenant, and the bill lines or servers behind them."""
+    from tollbook import explain_requests
+
+    with publication.connect(Workspace.open(workspace)) as db:
+        console.print(explain_requests.token_day(db, model, day.date()))
+
+
 @explain_app.command("team-day")
 def explain_team_day(team: str, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])], workspace: WorkspaceOption = None) -> None:
     """One team's (or bucket's) day: components, holders, models and bill lines."""

@@ -41,7 +41,7 @@ def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
         raise TollbookError(f'no job `{job_id}` is published. `tollbook query "select job_id from engineering.fct_job_costs"` lists them.')
     root = Tree(f"[bold]job {escape(job_id)}[/]")
     for source, name, team, outcome, gpu_hours, cpu_hours, cost, currency, reason in facts:
-        said = _amount(cost, currency) if cost is not None else f"cost unknown: {reason}"
+        said = amount(cost, currency) if cost is not None else f"cost unknown: {reason}"
         branch = root.add(
             f"{escape(name or '')} · team {escape(team or 'unowned')} · {outcome or 'outcome unknown'} · "
             f"{gpu_hours:.6g} GPU-h, {cpu_hours:.6g} CPU-h · {said}"
@@ -63,8 +63,8 @@ def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
             [job_id, source],
         ).fetchall()
         for node, start, end, hours, cost, currency in shares:
-            share = branch.add(f"on {escape(node or 'no node')}: {hours:.6g} GPU-h from {start} to {end} · {_amount(cost, currency)}")
-            _bill_lines(db, share, node, start, end)
+            share = branch.add(f"on {escape(node or 'no node')}: {hours:.6g} GPU-h from {start} to {end} · {amount(cost, currency)}")
+            bill_lines(db, share, node, start, end)
     return root
 
 
@@ -84,9 +84,9 @@ def team_day(db: duckdb.DuckDBPyConnection, team: str, day: date) -> Tree:
             f'nothing is charged to `{team}` on {day}. `tollbook query "select distinct team from finance.fct_chargeback"` lists teams.'
         )
     total = sum(part[2] for part in parts)
-    root = Tree(f"[bold]{escape(team)} on {day}: {_amount(total, parts[0][3])}[/]")
+    root = Tree(f"[bold]{escape(team)} on {day}: {amount(total, parts[0][3])}[/]")
     for component, basis, cost, currency in parts:
-        branch = root.add(f"{escape(component)} ({basis}): {_amount(cost, currency)}")
+        branch = root.add(f"{escape(component)} ({basis}): {amount(cost, currency)}")
         if component.startswith("shared: "):
             _shared_rows(db, branch, team, day, component, basis)
         elif component.startswith("tokens_"):
@@ -115,10 +115,10 @@ def _holders(db, branch: Tree, team: str, day: date, component: str, currency: s
         f" where usage_date = ? and resource = ? and {whose} group by 1, 2, 3 order by 5 desc nulls last, 1, 2, 3",
         [day, resource, team],
     ).fetchall()
-    for holder, reason, node, hours, cost, start, end in _limited(branch, rows):
-        said = [f"{hours:.6g} {unit}" if hours is not None else "", escape(reason or ""), _amount(cost, currency)]
+    for holder, reason, node, hours, cost, start, end in limited(branch, rows):
+        said = [f"{hours:.6g} {unit}" if hours is not None else "", escape(reason or ""), amount(cost, currency)]
         share = branch.add(f"{escape(holder)} on {escape(node or 'no node')}: {' · '.join(filter(None, said))}")
-        _bill_lines(db, share, node, start, end)
+        bill_lines(db, share, node, start, end)
 
 
 def _shared_rows(db, branch: Tree, team: str, day: date, component: str, basis: str) -> None:
@@ -130,17 +130,17 @@ def _shared_rows(db, branch: Tree, team: str, day: date, component: str, basis: 
         " pool_cost, resource, cluster, pool, node",
         [team, day, component, basis],
     ).fetchall()
-    for rule, version, step, method, within, place, resource, entry, giver, ratio, pool, moved, kept, reason, currency, biller in _limited(
+    for rule, version, step, method, within, place, resource, entry, giver, ratio, pool, moved, kept, reason, currency, biller in limited(
         branch, rows
     ):
         by = f"by rule {escape(rule)} (version {version}, step {step}): {method} within {escape(place or within)}"
-        what = f"{_amount(pool, currency)} of {escape(giver)}{f' ({resource})' if resource else ''}, billed by {escape(biller)}"
+        what = f"{amount(pool, currency)} of {escape(giver)}{f' ({resource})' if resource else ''}, billed by {escape(biller)}"
         if entry == "received":
-            branch.add(f"{ratio:.6%} of {what} · {by} · {_amount(moved, currency)}")
+            branch.add(f"{ratio:.6%} of {what} · {by} · {amount(moved, currency)}")
         elif entry == "negating":
-            branch.add(f"given away of {what} · {by} · {_amount(moved, currency)}")
+            branch.add(f"given away of {what} · {by} · {amount(moved, currency)}")
         else:
-            branch.add(f"kept of {what} · {by} · {_amount(kept, currency)}: {reason}")
+            branch.add(f"kept of {what} · {by} · {amount(kept, currency)}: {reason}")
 
 
 def _token_rows(db, branch: Tree, team: str, day: date, component: str, currency: str) -> None:
@@ -150,27 +150,35 @@ def _token_rows(db, branch: Tree, team: str, day: date, component: str, currency
         f" where team = ? and usage_date = ? and {column} is not null order by {column} desc, 1, 2, 3",
         [team, day],
     ).fetchall()
-    for model, tenant, feature, requests, tokens, cost, basis in _limited(branch, rows):
+    for model, tenant, feature, requests, tokens, cost, basis in limited(branch, rows):
         branch.add(
             f"{escape(model or 'no model')} · tenant {escape(tenant or '–')} · {escape(feature or '–')}: {requests:,} requests, "
-            f"{tokens:,} tokens · {_amount(cost, currency)} ({basis})"
+            f"{tokens:,} tokens · {amount(cost, currency)} ({basis})"
         )
 
 
 def _direct_lines(db, branch: Tree, team: str, day: date, component: str) -> None:
+    """The bill lines charged as they are. What went into a node's hours is charged as what was held of the node, not here."""
+    rows = db.execute(_DIRECT, {"team": team, "component": component, "day": day}).fetchall()
+    for file, row, description, start, end, cost, currency, hours, of_node in limited(branch, rows):
+        part = f" · {of_node} of {hours} hours of the day are charged as parts of the node" if of_node else ""
+        _add_line(branch, (file, row, description, start, end, cost, currency), part)
+
+
+def model_lines(db, branch: Tree, model: str | None, day: date) -> None:
+    """The bill lines that name a model and accrue on a day."""
     _add_lines(
         branch,
         db.execute(
-            f"{_LINES} where coalesce(team, 'unowned') = ? and coalesce(case when charge_category in ('Usage', 'Purchase')"
-            " then service_category else charge_category end, 'Other') = ?"
-            " and charge_period_start < ?::date + interval 1 day and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
+            f"{_LINES} where model = ? and resource_id is null and charge_period_start < ?::date + interval 1 day"
+            " and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
             " order by abs(reporting_effective_cost) desc, file_name, file_row",
-            [team, component, day, day],
+            [model, day, day],
         ).fetchall(),
     )
 
 
-def _bill_lines(db, branch: Tree, node: str | None, start, end) -> None:
+def bill_lines(db, branch: Tree, node: str | None, start, end) -> None:
     _add_lines(
         branch,
         db.execute(
@@ -187,16 +195,54 @@ _LINES = (
 )
 
 
+# What nobody used of a commitment is charged to the bucket of that name, whoever owns the line.
+_DIRECT = """
+with node_hours as (
+    select distinct allocated_resource_id as resource_id, hour_start_at from engineering.fct_gpu_hours where usage_date = $day
+),
+
+lines as (
+    select
+        *, greatest(date_trunc('hour', charge_period_start), $day::timestamp) as from_at,
+        least(greatest(charge_period_end, charge_period_start + interval 1 second), $day::timestamp + interval 1 day) as until_at
+    from finance.fct_charges
+    where case
+            when commitment_discount_status = 'Unused' or capacity_reservation_status = 'Unused' then 'unused_commitment'
+            else coalesce(team, 'unowned')
+        end = $team
+        and coalesce(case when charge_category in ('Usage', 'Purchase') then service_category else charge_category end, 'Other') = $component
+        and charge_period_start < $day::date + interval 1 day
+        and greatest(charge_period_end, charge_period_start + interval 1 second) > $day
+)
+
+select
+    lines.file_name, lines.file_row, lines.charge_description, lines.charge_period_start, lines.charge_period_end,
+    lines.reporting_effective_cost, lines.currency_code,
+    ceil(date_diff('microsecond', lines.from_at, lines.until_at) / 3600000000)::bigint as hours, count(node_hours.hour_start_at) as of_node
+from lines
+left join node_hours
+    on lines.resource_id = node_hours.resource_id and lines.from_at <= node_hours.hour_start_at and node_hours.hour_start_at < lines.until_at
+group by all
+having of_node < hours
+order by abs(any_value(lines.reporting_effective_cost)) desc, lines.file_name, lines.file_row
+"""
+
+
 def _add_lines(branch: Tree, rows: list) -> None:
-    for file, row, description, start, end, cost, currency in _limited(branch, rows):
-        branch.add(f"bill: {escape(file)} row {row} · {escape(description or '')} · {start} to {end} · {_amount(cost, currency)}")
+    for row in limited(branch, rows):
+        _add_line(branch, row)
 
 
-def _limited(branch: Tree, rows: list) -> Iterable:
+def _add_line(branch: Tree, line: tuple, also: str = "") -> None:
+    file, row, description, start, end, cost, currency = line
+    branch.add(f"bill: {escape(file)} row {row} · {escape(description or '')} · {start} to {end} · {amount(cost, currency)}{also}")
+
+
+def limited(branch: Tree, rows: list) -> Iterable:
     yield from rows[:_MOST_LINES]
     if len(rows) > _MOST_LINES:
         branch.add(f"and {len(rows) - _MOST_LINES:,} more")
 
 
-def _amount(cost: Decimal | None, currency: str) -> str:
+def amount(cost: Decimal | None, currency: str) -> str:
     return "cost unknown" if cost is None else f"{cost:,.6f} {currency}"

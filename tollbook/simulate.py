@@ -14,8 +14,8 @@ import threading
 from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from tollbook.report.formats import UNKNOWN, amount, counted, difference, exact,
 from tollbook.report.money import BUCKETS
 from tollbook.report.tables import Column, Row, Table, in_currency
 from tollbook.sources.typing import text
-from tollbook.warehouse import build, config, lock
+from tollbook.warehouse import build, config, lock, rule_coverage
 from tollbook.warehouse.rule_tables import ABSENT, BUILT_IN_SPLITS, DATED, TABLES
 from tollbook.workspace import Workspace
 
@@ -78,6 +78,8 @@ class Simulation:
     lines: list[Line]
     notes: list[str]
     fault: str | None
+    #: what each rule of cost_sharing.csv did on these days, where that file is simulated
+    sharing: list[dict] = field(default_factory=list)
 
     @property
     def whole(self) -> Line:
@@ -118,7 +120,7 @@ def simulate(
                 [days],
             )
             closure = days if set(told_apart) <= _DAY_BY_DAY else _with_beginnings(db, days)
-            _replace_rules(copy, db, told_apart)
+            _replace_rules(copy, db, told_apart, closure)
         try:
             build.rebuild(copy, closure, _models_of(told_apart))
         except TollbookError as error:
@@ -126,10 +128,12 @@ def simulate(
             raise TollbookError(said) from error
         with copy.connect(read_only=True) as db:
             lines, conserved = _compare(db, days, by), _conserved(db, days, told_apart)
+            sharing = _shared(db, days) if "cost_sharing" in told_apart else []
     notes, fault = _judged(lines, told_apart, conserved, workspace.currency)
+    notes += [_told_of(rule, workspace.currency) for rule in sharing]
     if left_out:
         notes.append(f"{counted(len(left_out), 'day')} from {left_out[0]} on left out: loaded since the last build, or not built whole.")
-    return Simulation(told_apart, days, by, workspace.currency, lines, notes, fault)
+    return Simulation(told_apart, days, by, workspace.currency, lines, notes, fault, sharing)
 
 
 def _of(table: str, files: Sequence[Path]) -> list[Path]:
@@ -330,7 +334,7 @@ def _with_beginnings(db: duckdb.DuckDBPyConnection, days: list[date]) -> list[da
     return sorted({*days, *(row[0] for row in began)})
 
 
-def _replace_rules(copy: Workspace, db: duckdb.DuckDBPyConnection, files: dict[str, Path]) -> None:
+def _replace_rules(copy: Workspace, db: duckdb.DuckDBPyConnection, files: dict[str, Path], days: list[date]) -> None:
     for table, file in files.items():
         config.replace(db, table, file)
     if "resource_rates" in files:
@@ -343,6 +347,10 @@ def _replace_rules(copy: Workspace, db: duckdb.DuckDBPyConnection, files: dict[s
                 f"{files['resource_rates']}: has no split {unknown[0]!r}, which the policy node_cost_split names. Add it,"
                 " or give a policies.csv beside it."
             )
+    if {"policies", "resource_rates"} & files.keys():
+        by_default = {name: Path(f"config/{name}.csv") for name in ("policies", "resource_rates")}
+        given = by_default | files
+        rule_coverage.refuse_uncovered_splits(db, given["policies"], given["resource_rates"], (min(days), max(days) + timedelta(days=1)))
     if "exchange_rates" in files:
         try:
             build.refuse_unknown_currencies(copy, db)
@@ -384,6 +392,44 @@ def _conserved(db: duckdb.DuckDBPyConnection, days: list[date], files: dict[str,
         f" (select sum(charged_cost) from finance.fct_chargeback_days where {bills} and usage_date in (select unnest(?::date[])))",
         [days],
     ).fetchone()[0]
+
+
+def _shared(db: duckdb.DuckDBPyConnection, days: list[date]) -> list[dict]:
+    """What each rule of cost_sharing.csv that is in force on one of the days did, in the order in which they decide."""
+    result = db.execute(
+        """
+        with moved as (
+            select rule_id, step, rule_version, count(*) as entries,
+                coalesce(sum(moved_cost) filter (where entry = 'received'), 0)::decimal(38, 12) as moved_cost,
+                coalesce(sum(kept_cost), 0)::decimal(38, 12) as kept_cost,
+                string_agg(distinct kept_reason, ', ' order by kept_reason) as kept_reasons
+            from intermediate.int_costs__shared where usage_date in (select unnest($days::date[])) group by all
+        )
+        select rules.rule_id, rules.step, rules.cost, coalesce(moved.entries, 0) > 0 as is_matched,
+            coalesce(moved.moved_cost, 0)::varchar as moved_cost, coalesce(moved.kept_cost, 0)::varchar as kept_cost, moved.kept_reasons
+        from config.cost_sharing as rules
+        left join moved on moved.rule_id = rules.rule_id and moved.step = rules.step and moved.rule_version = rules.rule_version
+        where exists (
+            select 1 from (select unnest($days::date[]) as day) where coalesce(rules.valid_from, '0001-01-01') <= day
+                and day < coalesce(rules.valid_to, '9999-12-31')
+        )
+        order by rules.step, rules.rule_id, rules.rule_version
+        """,
+        {"days": days},
+    )
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+
+def _told_of(rule: dict, currency: str) -> str:
+    said = f"Rule {rule['rule_id']} (step {rule['step']}, {rule['cost']})"
+    if not rule["is_matched"]:
+        return f"{said} matched nothing: there is no such cost on these days."
+    kept = Decimal(rule["kept_cost"])
+    why = f" ({rule['kept_reasons']})" if rule["kept_reasons"] else ""
+    return f"{said} moved {amount(Decimal(rule['moved_cost']))} {currency}" + (
+        f", kept {amount(kept)}{why}." if kept or why else ", kept nothing."
+    )
 
 
 def _sum(lines: list[Line]) -> Line:
@@ -442,7 +488,7 @@ def records(of: Simulation) -> list[dict[str, str | None]]:
 
 def document(of: Simulation) -> dict:
     """The records with what they are of: rules, days, total, notes."""
-    return {"rules": of.files, "days": of.days, "total": _figures(of.whole), "rows": records(of), "notes": of.notes}
+    return {"rules": of.files, "days": of.days, "total": _figures(of.whole), "rows": records(of), "sharing": of.sharing, "notes": of.notes}
 
 
 def _figures(line: Line) -> dict[str, str | None]:

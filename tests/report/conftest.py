@@ -28,6 +28,10 @@ create table finance.fct_chargeback (
     usage_period date, billing_period date, billed_by varchar, source_name varchar, team varchar, cost_centre varchar,
     bucket varchar, component varchar, basis varchar, charged_cost decimal(38, 12), currency_code varchar
 );
+create table finance.fct_shared_costs (
+    usage_date date, step integer, rule_id varchar, shared_cost_of varchar, method varchar, within varchar, entry varchar, team varchar,
+    from_bucket varchar, moved_cost decimal(38, 12), kept_cost decimal(38, 12), kept_reason varchar, currency_code varchar
+);
 create table finance.fct_commitments (
     billed_by varchar, commitment_id varchar, commitment_type varchar, payment_model varchar, status varchar,
     purchased_cost decimal(38, 20), used_cost decimal(38, 20), unused_cost decimal(38, 20), open_cost decimal(38, 20),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from tollbook.quality import bills, query
+from tollbook.quality import bills, names, query
 from tollbook.quality.gates import Gates
 from tollbook.quality.results import CheckResult, Limit, Measure, exact, nothing, number
 from tollbook.quality.validation import judge
@@ -37,6 +37,8 @@ def check_departures(db: duckdb.DuckDBPyConnection, gates: Gates, run_id: str, d
         measures += [_absent(check_id, table) for check_id in check_ids for table in missing]
         if not missing:
             measures += measured(db, gates)
+    if present.issuperset(names.NEEDED):
+        measures += names.unknown_names(db, gates)
     return judge(measures, EDGE, run_id, docs_dir)
 
 

@@ -116,6 +116,8 @@ class Gates(SourceGates):
     null_cost_without_reason: Above = Above(error_above=0)
     #: commitments that are over and whose usage does not cost what they were bought for
     unsettled_commitments: Above = Above(warn_above=0)
+    #: teams, components, drivers, clusters and pools that a rule names and that are nowhere
+    unknown_names: Above = Above(warn_above=0)
     sources: dict[str, SourceGates] = {}
 
     @classmethod

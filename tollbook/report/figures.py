@@ -22,6 +22,7 @@ Rows = list[dict[str, Any]]
 MARTS = (
     "finance.fct_charges",
     "finance.fct_chargeback",
+    "finance.fct_shared_costs",
     "finance.fct_commitments",
     "finance.fct_invoice_tie_out",
     "engineering.fct_gpu_hours",

@@ -39,6 +39,8 @@ class Money:
     #: the newest billing periods, newest first
     shown: tuple[date | None, ...]
     lines_without_cost: int
+    #: what each bucket cost before shared costs moved, in all
+    before_sharing: dict[str, Decimal]
 
     @property
     def is_empty(self) -> bool:
@@ -51,8 +53,17 @@ class Money:
 
     def share(self, line: str) -> float | None:
         """What part of the cost to charge the line is."""
-        part, all_of_it = self.whole(line), self.whole("to_charge")
-        return float(part / all_of_it) if part is not None and all_of_it else None
+        return self.part_of_charge(self.whole(line))
+
+    def part_of_charge(self, cost: Decimal | None) -> float | None:
+        """What part of the cost to charge that is."""
+        all_of_it = self.whole("to_charge")
+        return float(cost / all_of_it) if cost is not None and all_of_it else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether shared costs moved from what bore them."""
+        return any(cost != self.whole(bucket) for bucket, cost in self.before_sharing.items())
 
     @property
     def buckets(self) -> list[str]:
@@ -122,5 +133,8 @@ def read(db: duckdb.DuckDBPyConnection) -> Money:
         columns=tuple(title for title, _ in groups),
         lines={name: tuple(column[name] for column in columns) for name in names},
         shown=shown,
+        before_sharing={
+            bucket: total(row["direct_cost"] for row in charged if row["bucket"] == bucket) for bucket in {row["bucket"] for row in charged}
+        },
         lines_without_cost=sum(row["lines_without_effective_cost"] for row in billed.values()),
     )

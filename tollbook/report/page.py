@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -17,7 +18,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from tollbook.report import bills, charts, evidence, figures, money, tables
-from tollbook.report.formats import UNKNOWN, amount, counted, exact, moment, month, ratio
+from tollbook.report.formats import UNKNOWN, amount, counted, difference, exact, moment, month, ratio
 from tollbook.report.money import Money
 from tollbook.report.summary import LOOK_NEXT
 
@@ -57,6 +58,7 @@ def render(published_db: Path) -> str:
             "token_rates": charts.token_rates(db, spent.currency),
             "money": tables.money(spent),
             "chargeback": tables.chargeback(db, spent),
+            "shared": tables.shared(db, spent.currency),
             "gpu_costs": tables.gpu_costs(db, spent.currency),
             "token_costs": tables.token_costs(db, spent.currency),
             "invoices": bills.invoices(db),
@@ -107,6 +109,16 @@ def render(published_db: Path) -> str:
     )
 
 
+def _idle(of: Money) -> dict[str, Any]:
+    """What idle cost before it was shared out, and what became of it."""
+    before, left = of.before_sharing.get("idle", Decimal(0)) if not of.is_empty else None, of.whole("idle")
+    part, given = of.part_of_charge(before), difference(before, left)
+    also = f"{ratio(part)} of the charge" if part is not None else "no charge yet"
+    if given:
+        also += f"; {amount(given)} of it shared out, {amount(left)} left"
+    return {"name": "Idle", "value": amount(before if left is not None else None), "also": also, "role": ""}
+
+
 def _headline(of: Money, proof: tables.Table) -> list[dict[str, Any]]:
     """The figures at the top: what, how much, and beside it what that means."""
     ties = [row.role == "good" for row in proof.rows]
@@ -122,7 +134,7 @@ def _headline(of: Money, proof: tables.Table) -> list[dict[str, Any]]:
         tile("Billed", "billed", "what was invoiced"),
         tile("To charge", "to_charge", "what the period used"),
         tile("Allocated", "allocated", share("allocated")),
-        tile("Idle", "idle", share("idle")),
+        _idle(of),
         tile("Unowned", "unowned", share("unowned")),
         {
             "name": "Left unexplained",

@@ -45,6 +45,7 @@ def print_summary(published_db: Path, console: Console | None = None) -> None:
         shown = [
             tables.money(spent),
             *tables.chargeback(db, spent, columns=max(3, (console.width - LONGEST_NAME) // 14)),
+            *(table for table in [tables.shared(db, spent.currency)] if table.rows),
             tables.gpu_costs(db, spent.currency),
             tables.token_costs(db, spent.currency),
             bills.invoices(db),

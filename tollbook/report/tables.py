@@ -77,6 +77,7 @@ def money(of: Money) -> Table:
         rows.append(Row((label, *(show(value) for value in values), share), roles.get(line, "")))
     notes = [
         of.verdict,
+        *(["Teams and buckets are after shared costs moved; each rule's part is under shared and kept money."] if of.is_shared else []),
         "Billed is what was invoiced, effective what the period used; the bridge explains the difference.",
     ]
     if of.lines_without_cost:
@@ -141,6 +142,43 @@ def _chargeback(parts: figures.Rows, period: date | None, currency: str | None, 
         [*rows, line("total", whole, "total")] if rows else [],
         f"Nothing is charged in {month(period)}.",
         "Teams first, then what no team pays for. An empty cell: nothing of that kind.",
+    )
+
+
+def shared(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
+    """What each rule of cost_sharing.csv shared out, and what was kept and why."""
+    rows = figures.rows(db, "shared")
+    cells = [
+        Row(
+            (
+                row["rule_id"],
+                row["shared_cost_of"],
+                f"{row['step']}",
+                row["method"].replace("_", " ") + ("" if row["within"] == "everything" else f" within {row['within']}"),
+                amount(row["shared_cost"]),
+                count(row["receivers"]),
+                amount(row["kept_cost"]),
+                (row["kept_reasons"] or "").replace("_", " "),
+            )
+        )
+        for row in rows
+    ]
+    return Table(
+        "shared",
+        f"Shared and kept money{in_currency(currency)}",
+        [
+            Column("rule", right=False),
+            Column("cost", right=False),
+            Column("step"),
+            Column("how", right=False),
+            Column("shared out"),
+            Column("to teams"),
+            Column("kept"),
+            Column("why kept", right=False),
+        ],
+        cells,
+        "Nothing is shared out: no rule of config/cost_sharing.csv found a cost on the days published.",
+        f"{_span(rows)}A later step also shares what an earlier one gave, so rules do not add up to one sum.",
     )
 
 

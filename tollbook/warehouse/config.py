@@ -11,7 +11,7 @@ import duckdb
 
 from tollbook.errors import ConfigError
 from tollbook.sources.typing import quoted, reason, text, typed
-from tollbook.warehouse import rule_history
+from tollbook.warehouse import rule_coverage, rule_history
 from tollbook.warehouse.rule_tables import (
     ABSENT,
     BUILT_IN_SPLITS,
@@ -29,6 +29,7 @@ from tollbook.warehouse.rule_tables import (
 from tollbook.workspace import Workspace
 
 _CLOCK = "^([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?Z?$|^24:00$|^$"
+_COLUMNS = "select column_name from duckdb_columns() where schema_name = 'config' and table_name = ?"
 
 
 def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date | None = None, tell: Callable[[str], None] = print) -> str:
@@ -46,20 +47,17 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date
         for table, columns in TABLES.items():
             file = workspace.config / f"{table}.csv"
             digest.update(file.read_bytes() if file.is_file() else b"absent")
+            # the owners' default is a rule of their history
+            known = table != "owners" and "rule_version" in {row[0] for row in db.execute(_COLUMNS, [table]).fetchall()}
             _load_table(db, table, columns | DATED, file)
-            if table == "owners" and db.execute("select count(*) from config.owners").fetchone()[0] == 0:
-                # without rules of its own a workspace goes by the tag that most have
-                db.execute(
-                    "create or replace table config.owners as select 'default' as rule_id, 100 as priority, 'tag:team' as field,"
-                    " '*' as pattern, '{value}' as team, null::date as valid_from, null::date as valid_to, 1 as rule_version"
-                )
-            elif table in rule_history.VERSIONED:
-                changed = rule_history.remember(db, table, columns | DATED, restate_from)
+            if table in rule_history.VERSIONED:
+                changed = rule_history.remember(db, table, columns | DATED, restate_from, known)
                 if changed:
                     tell(
                         f"{file.name}: {changed} {'rule' if changed == 1 else 'rules'} changed or new: in force for days not built yet."
                         " To have them decide from an earlier day on, build with --restate-from."
                     )
+        rule_coverage.refuse_uncovered_splits(db, workspace.config / "policies.csv", workspace.config / "resource_rates.csv")
         own = ", ".join(f"({text(source.name)}, {source.own})" for source in workspace.sources) or "(null, null)"
         db.execute(
             "create or replace table config.sources as"
@@ -89,6 +87,17 @@ def replace(db: duckdb.DuckDBPyConnection, table: str, file: Path) -> None:
 
 
 def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], file: Path) -> None:
+    """``config.<table>`` as the file has it."""
+    _read_table(db, table, columns, file)
+    if table == "owners":
+        # without rules of its own a workspace goes by the tag that most have
+        db.execute(
+            "insert into config.owners by name select 'default' as rule_id, 100 as priority, 'tag:team' as field, '*' as pattern,"
+            " '{value}' as team, 0 as rule_row where not exists (select 1 from config.owners)"
+        )
+
+
+def _read_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], file: Path) -> None:
     definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     db.execute(f"create or replace table config.{table} ({definition}, rule_row bigint)")
     if not file.is_file() or not file.read_text().strip():

@@ -117,6 +117,13 @@ CHOICES = {
 SHARING_STEPS = 9
 #: What `bucket:` may name in cost_sharing.csv.
 SHARED_BUCKETS = ("idle", "down", "stranded", "unknown", "unowned", "unused_commitment")
+#: Where cost goes that no team bears: no team may be called so.
+BUCKETS = ("allocated", *SHARED_BUCKETS, "rounding")
+_BUCKETS = "|".join(BUCKETS)
+_IS_BUCKET = (
+    f"regexp_matches(lower(trim(team)), '^({_BUCKETS})$')",
+    "is what a bucket is called, where cost goes that no team bears; give the team another name",
+)
 _LISTED = r"^\s*[^;=]+=\s*[0-9]+(\.[0-9]{1,6})?\s*(;\s*[^;=]+=\s*[0-9]+(\.[0-9]{1,6})?\s*)*;?\s*$"
 _NAMES_COMPONENT = r"(^|;)\s*component\s*:"
 #: Checks of whole rows: table to (column named, SQL that is true of a row to refuse, what is said). All columns are text there.
@@ -134,6 +141,8 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "training_runs": (("life", "try_cast(life as decimal(18,0)) <= 0", "is not above 0"),),
+    "teams": (("team", *_IS_BUCKET),),
+    "owners": (("team", *_IS_BUCKET),),
     "resource_rates": (("rate", "try_cast(rate as double) < 0", "is negative"),),
     "cost_sharing": (
         ("step", f"not regexp_matches(trim(step), '^[1-{SHARING_STEPS}]$')", f"is no step from 1 to {SHARING_STEPS}"),
@@ -142,6 +151,11 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
             r"not regexp_matches(lower(cost), '^\s*(team|component)\s*:\s*\S')"
             rf" and not regexp_matches(lower(cost), '^\s*bucket\s*:\s*({'|'.join(SHARED_BUCKETS)})\s*$')",
             f"is not team:<team>, component:<component> or bucket: and one of {', '.join(SHARED_BUCKETS)}",
+        ),
+        (
+            "cost",
+            rf"regexp_matches(lower(cost), '^\s*team\s*:\s*({_BUCKETS})\s*$')",
+            "is the name of a bucket, not of a team; write bucket:",
         ),
         (
             "cost",
@@ -158,7 +172,11 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         ("receivers", "method <> 'weights' and contains(receivers, '=')", "gives weights, which only method weights uses"),
         ("receivers", "method = 'kept' and receivers is not null", "is named, but method kept gives to nobody"),
-        ("receivers", r"regexp_matches(lower(receivers), '(^|;)\s*bucket\s*:')", "names a bucket, which pays nothing"),
+        (
+            "receivers",
+            rf"regexp_matches(lower(receivers), '(^|;)\s*(bucket\s*:|(team\s*:\s*)?({_BUCKETS})\s*(=|;|$))')",
+            "names a bucket, which pays nothing",
+        ),
         (
             "receivers",
             f"method in ('proportional', 'by_resource', 'driver') and regexp_matches(lower(receivers), '{_NAMES_COMPONENT}')",
@@ -212,6 +230,11 @@ ONE_IN_FORCE = {
     "required_tags": "tag",
     "price_books": "book",
     "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
+}
+#: What a rule decides, in one spelling: a rule of another name that decides the same is its next version.
+DECIDES = {table: f"lower({key})" for table, key in ONE_IN_FORCE.items()} | {
+    "owners": "lower(trim(field)) || ' ' || trim(pattern)",
+    "virtual_tags": "lower(trim(tag)) || ' ' || lower(trim(field)) || ' ' || trim(pattern)",
 }
 #: What such a key is called, where it is not one column.
 SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step"}

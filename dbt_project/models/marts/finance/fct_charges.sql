@@ -82,6 +82,7 @@ select
     lines.file_row,
     owned.billed_by,
     owned.billing_period,
+    owned.model,
     owned.team,
     owned.cost_centre,
     owned.owner_rule_id,

@@ -121,7 +121,8 @@ select
     costs.full_cost,
     workspace.currency_code,
     numbered.file_name,
-    numbered.file_row
+    numbered.file_row,
+    numbered.token_row
 from numbered
 cross join {{ source('config', 'workspace') }} as workspace
 left join costs
