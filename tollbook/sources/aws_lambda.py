@@ -199,13 +199,7 @@ def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
         raise DeliveryError(f"{file.name} is empty (0 bytes). Deliver it again; what was loaded before stays.")
     db.execute("create or replace temp table unread (file_row bigint, column_name varchar, value varchar, reason varchar)")
     try:
-        # a delimiter that nobody writes gives whole lines; a name without a suffix tells nothing of its compression
-        packed = "compression = 'gzip'," if file.suffix.lower() == ".gz" else ""
-        db.execute(
-            "create or replace temp table lambda_text as from"
-            f" read_csv({files.path_text(file)}, columns = {{'message': 'varchar'}}, delim = '\x1f\x1e', quote = '', escape = '', {packed}"
-            " header = false, auto_detect = false, strict_mode = false, max_line_size = 16777216)"
-        )
+        files.read_lines(db, file, "lambda_text", "message")
     except duckdb.Error as error:
         reason = str(error).strip().splitlines()[0][:300]
         raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {reason}") from error
