@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workspaces import write_workspace
 from tollbook.workspace import Workspace
 
 REPO = Path(__file__).resolve().parents[1]
@@ -36,12 +37,7 @@ def workspace(tmp_path):
     """Make a workspace of the given tollbook.yml text and files (path to text or bytes)."""
 
     def make(settings: str, files: dict[str, str | bytes] | None = None) -> Workspace:
-        (tmp_path / "tollbook.yml").write_text(settings)
-        for name, content in (files or {}).items():
-            place = tmp_path / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return Workspace.open(tmp_path)
+        return write_workspace(tmp_path, settings, files)
 
     return make
 

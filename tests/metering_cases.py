@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
 
-SETTINGS = """
-currency: USD
-sources:
-  - {name: bill, format: focus, path: landing/bill/*.csv}
-  - {name: fleet, table: capacity, path: landing/fleet/*.csv}
-  - {name: slices, table: gpu_instances, path: landing/slices/*.csv}
-  - {name: pods, table: holdings, path: landing/pods/*.csv}
-  - {name: dcgm, table: gpu_samples, path: landing/dcgm/*.csv}
-  - {name: usage, table: resource_usage, path: landing/usage/*.csv}
-"""
+from tests.workspaces import FOCUS, settings_of, write_workspace
+from tollbook.workspace import Workspace
+
+SETTINGS = settings_of("bill", "fleet", "slices", "pods", "dcgm", "usage")
 COLUMNS = {
-    "bill": "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,"
-    "ServiceCategory,ResourceId,ProviderName",
+    "bill": f"{FOCUS},ProviderName",
     "fleet": "cluster,pool,node,gpu_id,gpu_model,gpu_count,gpu_memory_gb,cpu_count,memory_gb,state,resource_id,started_at,ended_at",
     "slices": "cluster,node,gpu_id,instance_id,profile,started_at,ended_at",
     "pods": "holding_id,job_id,cluster,pool,node,gpu_ids,gpu_count,gpu_share,gpu_model,gpu_profile,gpu_sharing,gpu_memory_gb,cpu_count,memory_gb,"
@@ -34,9 +29,7 @@ COLUMNS = {
 
 def at(hour: float) -> str:
     """The moment so many hours after 1 September 2026."""
-    seconds = round(hour * 3600)
-    day, seconds = divmod(seconds, 86400)
-    return f"2026-09-{1 + day:02d} {seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return str(datetime(2026, 9, 1) + timedelta(seconds=round(hour * 3600)))
 
 
 @dataclass
@@ -110,6 +103,29 @@ class Cases:
         }
         return {places[name]: "\n".join([COLUMNS[name], *rows]) + "\n" for name, rows in self.rows.items()}
 
+    def workspace(self, root: Path, more: dict[str, str] | None = None) -> Workspace:
+        """A workspace in ``root`` with these files and more."""
+        return write_workspace(root, SETTINGS, self.files() | (more or {}))
+
+    def overlapping(self, gpu: str) -> None:
+        """One attempt that two overlapping rows report."""
+        self.node("overlap", 6, 2, gpus=[gpu])
+        self.pod("overlap", "twice", 0, 1, gpu_ids=gpu, gpu_count=1)
+        self.pod("overlap", "twice", 0.5, 1.5, gpu_ids=gpu, gpu_count=1)
+
+    def promised_twice(self, gpu: str) -> None:
+        """Two holders promised a whole GPU each for half an hour, then one alone."""
+        self.node("promised", 4, gpus=[gpu])
+        self.pod("promised", "first", 0, 1, gpu_ids=gpu, gpu_count=1)
+        self.pod("promised", "second", 0, 0.5, gpu_ids=gpu, gpu_count=1)
+
+    def aws_accelerated(self) -> None:
+        """KA-3 (AWS split cost allocation data, accelerated instances): 10.00 an hour; 66 CPUs asked of 64, 440 GB held of 488."""
+        self.node("ka3", 10, gpus=8, cpu_count=64, memory_gb=488)
+        self.policy("ka3", "node_cost_split", "aws_weights")
+        for name, cpus, gpus, memory in (("p1", 16, 1, 100), ("p2", 18, 3, 140), ("p3", 16, 2, 100), ("p4", 16, 2, 100)):
+            self.pod("ka3", name, 0, 1, gpu_count=gpus, cpu_count=cpus, memory_gb=memory)
+
 
 def known_answers() -> Cases:
     """KA-1 to KA-6 and KA-8 of the field, and variations of them."""
@@ -150,11 +166,7 @@ def known_answers() -> Cases:
     cases.pod("large", "db", 0, 1, memory_gb=1536)
     cases.add("usage", started_at=at(0), ended_at=at(1), node="n", holding_id="db", memory_gb_seconds=512 * 3600)
 
-    # KA-3 (AWS split cost allocation data, accelerated instances)
-    cases.node("ka3", 10, gpus=8, cpu_count=64, memory_gb=488)
-    cases.policy("ka3", "node_cost_split", "aws_weights")
-    for name, cpus, gpus, memory in (("p1", 16, 1, 100), ("p2", 18, 3, 140), ("p3", 16, 2, 100), ("p4", 16, 2, 100)):
-        cases.pod("ka3", name, 0, 1, gpu_count=gpus, cpu_count=cpus, memory_gb=memory)
+    cases.aws_accelerated()
 
     # KA-4 (HAMi#3073, dcgm-exporter#587): four quarters of a GPU, the device's 0.714 repeated for each
     cases.node("ka4", 7, gpus=["g4"])
@@ -212,17 +224,12 @@ def troubles() -> Cases:
     cases = Cases()
 
     # one attempt reported by overlapping rows, and once more in two halves
-    cases.node("overlap", 6, 2, gpus=["o1"])
-    cases.pod("overlap", "twice", 0, 1, gpu_ids="o1", gpu_count=1)
-    cases.pod("overlap", "twice", 0.5, 1.5, gpu_ids="o1", gpu_count=1)
+    cases.overlapping("o1")
     cases.node("halves", 6, 2, gpus=["o2"])
     cases.pod("halves", "halved", 0, 0.7, gpu_ids="o2", gpu_count=1)
     cases.pod("halves", "halved", 0.7, 1.5, gpu_ids="o2", gpu_count=1)
 
-    # two holders promised a whole GPU each for half an hour, then one alone
-    cases.node("promised", 4, gpus=["o3"])
-    cases.pod("promised", "first", 0, 1, gpu_ids="o3", gpu_count=1)
-    cases.pod("promised", "second", 0, 0.5, gpu_ids="o3", gpu_count=1)
+    cases.promised_twice("o3")
 
     # the list says up all day, another source says down for a quarter of an hour; a drain lets the running pod go on
     cases.node("down", 4, gpus=["o4"])

@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import partial
 from random import Random
 
+from tests.workspaces import FOCUS
 from tollbook.workspace import Workspace
 
 DAY = datetime(2026, 9, 1)
@@ -36,8 +37,7 @@ COLUMNS = {
     "holdings": "holding_id,cluster,pool,node,gpu_ids,gpu_count,gpu_share,gpu_profile,gpu_sharing,cpu_count,memory_gb,started_at,ended_at,labels",
     "gpu_samples": "sampled_at,node,gpu_id,instance_id,sm_ratio,holding_id,process_sm_ratio",
     "resource_usage": "started_at,ended_at,node,holding_id,cpu_seconds,memory_gb_seconds",
-    "bill": "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,"
-    "ChargeCategory,ServiceCategory,ResourceId,ProviderName",
+    "bill": f"{FOCUS},ProviderName",
 }
 #: Ways in which a GPU can be divided.
 LAYOUTS = {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workspaces import quiet
 from tollbook import pipeline, simulate
 from tollbook.errors import BusyError, ConfigError, TollbookError
 from tollbook.warehouse import build
@@ -26,10 +27,6 @@ OWNER_PAYS = "policy,value,valid_from,valid_to\nmodel_cost_charged_to,owner,,\n"
 HOLD = (
     "import sys; from filelock import FileLock\nwith FileLock(sys.argv[1], timeout=5):\n    print('held', flush=True); sys.stdin.read()\n"
 )
-
-
-def quiet(_):
-    """Say nothing."""
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,17 @@
 #}
 {% macro sample_own(kind) %}{{ return({'device': [], 'instance': ['instance_id'], 'process': ['holding_id']}[kind]) }}{% endmacro %}
 
-{# The samples of the build's days, and of the day before each, whose last ones stand on past midnight: time in microseconds, activity in
-   millionths. Processes of one holder add up at each moment, to the whole GPU at most. #}
+{# The build's days and the day before each, whose last samples stand on past midnight: one list, so that the engine looks once per row. #}
+{% macro sampled_days(samples) -%}
+    {{ samples }}.usage_date in (
+        select build_days.usage_date from {{ source('meta', 'build_days') }} as build_days
+        union
+        select build_days.usage_date - 1 from {{ source('meta', 'build_days') }} as build_days
+    )
+{%- endmacro %}
+
+{# The samples of those days: time in microseconds, activity in millionths. Processes of one holder add up at each moment, to the whole GPU at most. #}
 {% macro sample_moments(kind) -%}
-    {%- set read = "samples.usage_date in (select build_days.usage_date from " ~ source('meta', 'build_days') ~ " as build_days union select"
-        ~ " build_days.usage_date - 1 from " ~ source('meta', 'build_days') ~ " as build_days)" -%}
     {%- if kind == 'process' -%}
     select source_name, usage_date, node, gpu_id, holding_id, us, least(sum(activity), 1000000)::integer as activity
     from (
@@ -20,7 +26,7 @@
             samples.source_name, samples.usage_date, samples.node, samples.gpu_id, samples.holding_id, samples.process,
             {{ epoch_microseconds('samples.sampled_at') }} as us, max({{ millionths('samples.process_sm_ratio') }}) as activity
         from {{ ref('stg_telemetry__gpu_samples') }} as samples
-        where {{ read }} and samples.process_sm_ratio is not null and samples.holding_id is not null
+        where {{ sampled_days('samples') }} and samples.process_sm_ratio is not null and samples.holding_id is not null
         group by all
     )
     group by all
@@ -29,7 +35,7 @@
         samples.source_name, samples.usage_date, samples.node, samples.gpu_id {%- for column in sample_own(kind) %}, samples.{{ column }}{% endfor %},
         {{ epoch_microseconds('samples.sampled_at') }} as us, {{ millionths('samples.activity_ratio') }} as activity
     from {{ ref('stg_telemetry__gpu_samples') }} as samples
-    where {{ read }} and samples.activity_ratio is not null
+    where {{ sampled_days('samples') }} and samples.activity_ratio is not null
         and samples.instance_id is {{ 'null' if kind == 'device' else 'not null' }}
     {%- endif -%}
 {%- endmacro %}
@@ -101,9 +107,4 @@
             on spans.node = units.node and coalesce(spans.gpu_id, units.gpu_id) = units.gpu_id
         where {{ in_build_days('spans.usage_date') }}
     )
-{%- endmacro %}
-
-{# Days whose samples are read besides by the steps: as sample_moments. #}
-{% macro sampled_days(samples) -%}
-    ({{ in_build_days(samples ~ '.usage_date') }} or {{ in_build_days('(' ~ samples ~ '.usage_date + 1)') }})
 {%- endmacro %}

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 import zstandard
 
+from tests.workspaces import quiet
 from tollbook import pipeline
 from tollbook.errors import ConfigError, DeliveryError
 
@@ -15,10 +16,6 @@ ONE_SOURCE = "currency: USD\nsources:\n  - {name: bill, format: focus, path: lan
 
 def line(cost="1.5", end="2026-09-01T01:00:00Z", currency="USD"):
     return f"{cost},{cost},{currency},2026-09-01,2026-10-01,2026-09-01T00:00:00Z,{end},Usage\n"
-
-
-def quiet(_):
-    """Say nothing."""
 
 
 def load(workspace):

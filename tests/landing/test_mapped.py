@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from tests.workspaces import quiet
 from tollbook import pipeline
 
 SELECT = """
@@ -16,10 +17,6 @@ sources:
       select "TIMESTAMP"::timestamp as requested_at, ContextTokens * 1 as input_tokens, GeneratedTokens as output_tokens,
       latency::double as latency_ms from delivery
 """
-
-
-def quiet(_):
-    """Say nothing."""
 
 
 def test_bad_values_are_quarantined_wherever_they_fail(workspace, ask):

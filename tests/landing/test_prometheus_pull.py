@@ -3,45 +3,21 @@
 import json
 import os
 import re
-import shutil
-import socket
 import subprocess
-import threading
-import time
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
+from tests.programs import Answering, Server, free_ports, need, stop, wait_until
 from tollbook import pipeline
 from tollbook.errors import ConfigError, DeliveryError
 from tollbook.landing.pull import pull_source
 
 NOON = datetime(2026, 9, 6, 12, tzinfo=UTC)
 LABELS = 'gpu="{gpu}",UUID="GPU-{gpu}",device="nvidia{gpu}",modelName="NVIDIA H100 80GB HBM3",Hostname="gpu-1"'
-
-
-class Quiet(BaseHTTPRequestHandler):
-    def say(self, status, body, **headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(body.encode())))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-
-def serve(handler, port=0):
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    return server
 
 
 def settings(url, **options):
@@ -73,14 +49,14 @@ class Exporter:
         self.scrapes = 0
         exporter = self
 
-        class Page(Quiet):
+        class Page(Answering):
             def do_GET(self):
                 exporter.scrapes += 1
                 self.say(200, exporter.page())
 
         self.handler = Page
-        self.server = serve(Page)
-        self.port = self.server.server_port
+        self.server = Server(Page)
+        self.port = self.server.port
 
     def page(self):
         lines = ["# TYPE DCGM_FI_DEV_GPU_UTIL gauge", f"DCGM_FI_DEV_GPU_UTIL{{{LABELS.format(gpu=0)}}} {self.scrapes % 100}"]
@@ -92,20 +68,10 @@ class Exporter:
         return "\n".join(lines) + "\n"
 
     def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.stop()
 
     def start(self):
-        self.server = serve(self.handler, self.port)
-
-
-def eventually(question, seconds=20):
-    """What the question answers once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
-    return answer
+        self.server = Server(self.handler, self.port)
 
 
 @pytest.fixture
@@ -117,13 +83,9 @@ def exporter():
 
 @pytest.fixture
 def prometheus(tmp_path, exporter):
-    """A Prometheus server that scrapes the exporter each second; a function that asks it for a range selector's samples."""
-    binary = shutil.which("prometheus")
-    if binary is None:
-        pytest.skip("no prometheus here: apt-get install -y --no-install-recommends prometheus")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """A Prometheus server that scrapes the exporter each second: a function that asks it for a range selector's samples, and ``wait``."""
+    need({"prometheus": "prometheus"})
+    (port,) = free_ports(1)
     home = tmp_path / "prometheus"
     home.mkdir()
     (home / "prometheus.yml").write_text(
@@ -131,8 +93,9 @@ def prometheus(tmp_path, exporter):
         f"scrape_configs: [{{job_name: dcgm, static_configs: [{{targets: ['127.0.0.1:{exporter.port}']}}]}}]\n"
     )
     arguments = [f"--config.file={home}/prometheus.yml", f"--storage.tsdb.path={home}/data", f"--web.listen-address=127.0.0.1:{port}"]
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen([binary, *arguments, "--log.level=warn"], stdout=log, stderr=log, cwd=home)
+    log = home / "log"
+    with log.open("w") as out:
+        process = subprocess.Popen(["prometheus", *arguments, "--log.level=warn"], stdout=out, stderr=out, cwd=home)
     url = f"http://127.0.0.1:{port}"
 
     def samples(selector):
@@ -142,29 +105,38 @@ def prometheus(tmp_path, exporter):
             return []
         return [(float(at), value) for series in answer.get("data", {}).get("result", []) for at, value in series["values"]]
 
-    samples.url = url
+    def wait(what, ask):
+        def ask_while_it_runs():
+            return (
+                ask()
+                if process.poll() is None
+                else pytest.fail(f"prometheus ended while {what} was waited for:\n{log.read_text()[-2000:]}")
+            )
+
+        return wait_until(what, ask_while_it_runs, 20, logs=(log,))
+
+    samples.url, samples.wait = url, wait
     try:
-        eventually(lambda: process.poll() is None and samples("up[1h]"))
+        wait("the first scrape", lambda: samples("up[1h]"))
         yield samples
     finally:
-        process.terminate()
-        process.wait(10)
+        stop(process)
 
 
 def test_a_real_server_is_pulled_on_from_where_the_last_pull_ended_and_its_gap_stays_a_gap(prometheus, exporter, workspace, ask):
     ws = workspace(settings(prometheus.url, since=datetime.now(UTC).date().isoformat(), settle_seconds=0))
     busy = "DCGM_FI_DEV_GPU_UTIL[1h]"
-    eventually(lambda: len(prometheus(busy)) >= 3)
+    prometheus.wait("three samples", lambda: len(prometheus(busy)) >= 3)
     first = pull_source(ws, ws.source("gpu"))
     before = load(ws)
-    eventually(lambda: prometheus(busy)[-1][0] >= first.end.timestamp())
+    prometheus.wait("a sample after the pull", lambda: prometheus(busy)[-1][0] >= first.end.timestamp())
 
     exporter.stop()
     # three scrapes found nobody: longer than absent_after_seconds
-    eventually(lambda: [value for _, value in prometheus("up[1h]")[-4:]] == ["0"] * 4)
+    prometheus.wait("four scrapes without an answer", lambda: [value for _, value in prometheus("up[1h]")[-4:]] == ["0"] * 4)
     gone = prometheus("up[1h]")[-1][0]
     exporter.start()
-    eventually(lambda: len([at for at, _ in prometheus(busy) if at > gone]) >= 3)
+    prometheus.wait("three samples after the gap", lambda: len([at for at, _ in prometheus(busy) if at > gone]) >= 3)
     second = pull_source(ws, ws.source("gpu"))
     after = load(ws)
 
@@ -201,7 +173,7 @@ class StandIn:
         self.samples = [(midnight + 600 * number, number % 100) for number in range(144)]
         server = self
 
-        class Api(Quiet):
+        class Api(Answering):
             def do_GET(self):
                 url = urlsplit(self.path)
                 query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -209,8 +181,8 @@ class StandIn:
                 status, body = server.refuse(len(server.asked), url.path, query) or (200, server.answer(url.path, query))
                 self.say(status, json.dumps(body))
 
-        self.server = serve(Api)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server = Server(Api)
+        self.url = self.server.url
 
     def answer(self, path, query):
         if path.endswith("/values"):
@@ -230,8 +202,7 @@ class StandIn:
 def server():
     one = StandIn()
     yield one
-    one.server.shutdown()
-    one.server.server_close()
+    one.server.stop()
 
 
 def pull(ws, now=NOON, start=None, end=None):

@@ -5,12 +5,12 @@ import os
 import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from typer.testing import CliRunner
 
+from tests.programs import Answering, Server
 from tollbook import pipeline
 from tollbook.cli import app
 from tollbook.errors import BusyError, ConfigError, DeliveryError
@@ -65,35 +65,18 @@ def vendor(monkeypatch):
     """A vendor that listens; its address is ``vendor.url``."""
     one = Vendor()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self):
             url = urlsplit(self.path)
             status, headers, body = one.answer(url.path, parse_qs(url.query), dict(self.headers))
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(body.encode())))
-            self.end_headers()
-            self.wfile.write(body.encode())
+            self.say(status, body, headers)
 
-        def log_message(self, *_):
-            """Say nothing."""
-
-        def handle(self):
-            try:
-                super().handle()
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    one.url = f"http://127.0.0.1:{server.server_port}"
+    server = Server(Handler)
+    one.url = server.url
     monkeypatch.setenv("OPENAI_ADMIN_KEY", KEY)
     yield one
     one.release.set()
-    server.shutdown()
-    server.server_close()
+    server.stop()
 
 
 @pytest.fixture

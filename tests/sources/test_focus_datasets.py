@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.workspaces import quiet
 from tollbook import pipeline
 
 SETTINGS = """
@@ -21,10 +22,6 @@ INVOICE = (
     "InvoiceId,InvoiceDetailId,InvoiceIssuerName,BillingPeriodStart,BillingPeriodEnd,BilledCost,BillingCurrency,"
     "PaymentCurrency,PaymentCurrencyBilledCost,InvoiceIssueStatus,ReferenceInvoiceId,PurchaseOrderNumber,PaymentTerms\n"
 )
-
-
-def quiet(_):
-    """Say nothing."""
 
 
 def load(workspace, files, *sources):

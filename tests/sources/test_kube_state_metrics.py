@@ -225,10 +225,26 @@ def test_shares_of_gpus_by_resource_and_by_the_labels_of_the_node(read):
 def test_a_single_scrape_has_the_time_of_its_file_or_is_refused(read, tmp_path):
     text = 'kube_pod_info{namespace="ml",pod="a",uid="u1",node="n1"} 1\nbroken{ line\n'
     file = tmp_path / "ksm-2026-09-01T12-00-00Z.prom"
-    FORMS[file.name] = None
     assert column(read(text=text, form=file.name, refused=[(2, "metric")]), "started_at") == [START]
     with pytest.raises(DeliveryError, match="says no time"):
         read(text=text, form="scrapes.prom")
+
+
+def test_labels_are_as_they_are_written_whatever_the_form(read):
+    for form in FORMS:
+        labels = series("kube_pod_labels", namespace="ml", pod="a", uid="u1", label_b="X y", label_A="", label_a="z")
+        (row,) = read(*pod(cpu=1), labels, form=form)
+        assert row["labels"] == '{"b":"X y","A":"","a":"z"}', form
+    text = 'kube_pod_info{namespace="ml",pod="a",uid="u1",node="n1"} 1 %d\nkube_pod_labels{pod="a",uid="u1",namespace="ml",label_a="\\\\n \\"q\\""} 1 %d'
+    (row,) = read(text=text % (EPOCH * 1000, EPOCH * 1000), form="stamped.txt")
+    assert json.loads(row["labels"]) == {"a": '\\n "q"'}
+
+
+def test_a_scrape_without_a_time_that_says_two_values_of_a_series_is_several(read):
+    file = "ksm-20260901120000.prom"
+    text = 'kube_pod_start_time{namespace="ml",pod="a",uid="u1",node="n1"} %d\n'
+    with pytest.raises(DeliveryError, match="several scrapes"):
+        read(text=text % EPOCH + text % (EPOCH + 60), form=file)
 
 
 def test_a_file_without_such_series_is_refused(read):

@@ -29,7 +29,7 @@ def read(tmp_path):
             file = place
         source = Source(name="gpu", path="gpu/*", format=f"prometheus_gpu{table}", options=options)
         with duckdb.connect() as db:
-            db.execute("set TimeZone = 'UTC'")
+            db.execute("set TimeZone = 'America/New_York'")  # must not matter
             found = db.execute(import_module(f"tollbook.sources.{source.format}").project(db, file, source, "USD"))
             names = [column[0] for column in found.description]
             values = [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in found.fetchall()]
@@ -161,6 +161,7 @@ TIME = "2025-07-14T09:00:26Z"
     [
         ("long.csv", f'__name__,labels,timestamp,value\nDCGM_FI_DEV_GPU_UTIL,"{{""gpu"":""0"",""Hostname"":""n1""}}",{TIME},50\n'),
         ("text.csv", f'Metric,Labels,Time,Value\nDCGM_FI_DEV_GPU_UTIL,"{{gpu=""0"",Hostname=""n1""}}",{AT},50\n'),
+        ("naive.csv", 'Metric,Labels,Time,Value\nDCGM_FI_DEV_GPU_UTIL,"{gpu=""0"",Hostname=""n1""}",2025-07-14 09:00:26,50\n'),
         ("columns.csv", f"metric,gpu,Hostname,ts,val\nDCGM_FI_DEV_GPU_UTIL,0,n1,{AT}000,50\n"),
         ("semicolon.csv", f"metric;gpu;Hostname;ts;val\nDCGM_FI_DEV_GPU_UTIL;0;n1;{AT}000;50\n"),
         ("wide.csv", f"timestamp,gpu,hostname,DCGM_FI_DEV_GPU_UTIL,DCGM_FI_DEV_FB_USED\n{TIME},0,n1,50,9223372036854775794\n"),
@@ -210,6 +211,23 @@ def test_cells_that_are_no_time_and_no_number_are_told(read):
 def test_a_page_without_times_is_of_the_moment_that_its_name_or_the_option_says(read, name, options, moment):
     (row,) = read(name, f"DCGM_FI_DEV_GPU_UTIL{{{GPU}}} 50\n", **options)
     assert row["sampled_at"] == moment
+
+
+PAGES = f"""# scraped 2026-07-14T09:05:06Z
+# HELP DCGM_FI_DEV_GPU_UTIL Counts since 2020-01-01T00:00:00Z.
+DCGM_FI_DEV_GPU_UTIL{{{GPU}}} 50
+# 2026-07-14T11:05:36+02:00
+DCGM_FI_DEV_GPU_UTIL{{{GPU}}} 60
+DCGM_FI_DEV_GPU_UTIL{{{GPU}}} 80 {AT}000
+"""
+
+
+def test_pages_one_after_the_other_are_of_the_moments_that_comments_say_before_them(read):
+    first = datetime(2026, 7, 14, 9, 5, 6)
+    expected = [(MOMENT, 0.8), (first, 0.5), (first + timedelta(seconds=30), 0.6)]
+    assert [(row["sampled_at"], row["sm_ratio"]) for row in read("page-2026-01-01T00:00:00Z.prom", PAGES)] == expected
+    with pytest.raises(DeliveryError, match="several scrapes"):
+        read("page.prom", PAGES, scraped_at=TIME)
 
 
 def test_the_folders_of_a_path_say_the_moment_too(workspace, ask):

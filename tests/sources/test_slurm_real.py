@@ -6,7 +6,6 @@ daemons run in a temporary folder on free ports, without munge, cgroups or GPUs 
 
 import getpass
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -14,14 +13,19 @@ import time
 import duckdb
 import pytest
 
+from tests.programs import PATH, free_ports, need, stop, wait_until
 from tollbook.sources import slurm_events, slurm_nodes, slurm_sacct
 from tollbook.workspace import Source
 
+#: What is run, and the packages of Debian that have it.
 PROGRAMS = (
-    "slurmctld", "slurmd", "slurmdbd", "sbatch", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr",
-    "mariadbd", "mariadb-install-db", "mariadb",
-)  # fmt: skip
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    {name: name for name in ("slurmctld", "slurmd", "slurmdbd")}
+    | dict.fromkeys(("sbatch", "scancel", "scontrol", "sinfo", "sacct", "sacctmgr"), "slurm-client")
+    | dict.fromkeys(("mariadbd", "mariadb-install-db"), "mariadb-server-core")
+    | {"mariadb": "mariadb-client-core"}
+)
+#: One command of Slurm or of its database takes no longer than this.
+SECONDS = 120
 ZONE = "America/New_York"  # the commands print the time of whoever asks
 
 DATABASE = """
@@ -87,16 +91,6 @@ GRES = "AutoDetect=off\nNodeName=n1 Name=gpu Type=a100 File={home}/gpu[0-3]\nNod
 CGROUP_OF_22 = "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\nCgroupMountpoint={home}/cgroup\n"
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class Slurm:
     """The daemons of one cluster, and its commands."""
 
@@ -136,17 +130,18 @@ class Slurm:
         self.wait("two idle nodes", lambda: self.run("sinfo", "-h", "-N", "-o", "%T").split() == ["idle", "idle"])
 
     def stop(self):
-        for name in ("slurmd.n1", "slurmd.n2", "slurmctld", "slurmdbd"):
-            file = self.home / f"{name}.pid"
-            if file.exists() and file.read_text().strip():
-                subprocess.run(["kill", file.read_text().strip()], check=False)
-                self.wait(f"the end of {name}", lambda file=file: not file.exists())
-        if self.database:
-            self.database.terminate()
-            self.database.wait()
+        try:
+            for name in ("slurmd.n1", "slurmd.n2", "slurmctld", "slurmdbd"):
+                file = self.home / f"{name}.pid"
+                if file.exists() and file.read_text().strip():
+                    subprocess.run(["kill", file.read_text().strip()], check=False)
+                    self.wait(f"the end of {name}", lambda file=file: not file.exists())
+        finally:
+            if self.database:
+                stop(self.database)
 
     def try_run(self, *command):
-        return subprocess.run(command, env=self.environment, cwd=self.home, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=self.environment, cwd=self.home, capture_output=True, text=True, check=False, timeout=SECONDS)
 
     def run(self, *command):
         done = self.try_run(*command)
@@ -155,11 +150,7 @@ class Slurm:
 
     def wait(self, what, is_there):
         """Ask until it is there: daemons have no other way to be waited for."""
-        for _ in range(600):
-            if is_there():
-                return
-            time.sleep(0.1)
-        pytest.fail(f"Slurm has no {what} after a minute; its logs are in {self.home}")
+        wait_until(what, is_there, logs=tuple(sorted(self.home.glob("*.log"))))
 
     def submit(self, *options, script):
         return self.run("sbatch", "--parsable", "-D", str(self.home), "-o", "/dev/null", *options, "--wrap", script).strip()
@@ -176,11 +167,7 @@ class Slurm:
 @pytest.fixture(scope="module")
 def dumps(tmp_path_factory):
     """The folder of what the commands printed, and the ids of the jobs."""
-    missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
-    if missing:
-        pytest.skip(
-            f"no {', '.join(missing)}: apt-get install slurmctld slurmd slurmdbd slurm-client mariadb-server-core mariadb-client-core"
-        )
+    need(PROGRAMS)
     home = tmp_path_factory.mktemp("slurm")
     slurm = Slurm(home)
     try:

@@ -5,6 +5,7 @@ from itertools import permutations
 
 import pytest
 
+from tests.workspaces import OF_DELIVERIES, quiet, rows_of_marts
 from tollbook import pipeline
 
 SETTINGS = """
@@ -15,17 +16,6 @@ sources:
 HEADER = (
     "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,"
     "ChargeClass,ResourceId,Tags,ProviderName,CommitmentDiscountId,CommitmentDiscountStatus\n"
-)
-MARTS = (
-    "finance.fct_charges",
-    "finance.fct_chargeback_days",
-    "finance.fct_chargeback",
-    "finance.fct_commitments",
-    "finance.fct_commitment_days",
-    "finance.fct_prepaid_balances",
-    "quality.fct_reconciliation",
-    "quality.fct_bridge",
-    "quality.fct_tag_coverage",
 )
 
 
@@ -72,10 +62,6 @@ DELIVERIES = {
 }
 
 
-def quiet(_):
-    """Say nothing."""
-
-
 @pytest.fixture
 def marts(workspace, ask, tmp_path):
     """The marts after the deliveries arrived in an order, with builds after some of them."""
@@ -92,9 +78,7 @@ def marts(workspace, ask, tmp_path):
             pipeline.load(ws, tell=quiet)
             if number in built_after:
                 pipeline.build(ws, tell=quiet)
-        return {mart: ask(ws, f"select * from {mart} order by all") for mart in MARTS} | {
-            "settled": ask(ws, "select open_cost, status from finance.fct_commitments")
-        }
+        return rows_of_marts(ws, but=OF_DELIVERIES) | {"settled": ask(ws, "select open_cost, status from finance.fct_commitments")}
 
     return after
 

@@ -12,35 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.workspaces import FOCUS, assert_same_marts, charged_on, quiet, rows_of_marts, settings_of
 from tollbook import pipeline
 from tollbook.errors import ConfigError
 from tollbook.warehouse import build, config, schema
 from tollbook.workspace import Workspace
 
-SETTINGS = """
-currency: USD
-sources:
-  - {name: bill, format: focus, path: landing/bill/*.csv}
-  - {name: fleet, table: capacity, path: landing/fleet/*.csv}
-  - {name: pods, table: holdings, path: landing/pods/*.csv}
-  - {name: drivers, table: usage_drivers, path: landing/drivers/*.csv}
-  - {name: gateway, table: requests, path: landing/gateway/*.csv}
-"""
-BILL = (
-    "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,"
-    "ServiceCategory,ResourceId,Tags,ProviderName\n"
-)
+SETTINGS = settings_of("bill", "fleet", "pods", "drivers", "gateway")
+BILL = f"{FOCUS},Tags,ProviderName\n"
 FLEET = "node,cluster,pool,gpu_model,gpu_count,started_at,ended_at\n"
 PODS = "holding_id,job_id,cluster,node,gpu_count,gpu_share,started_at,ended_at,labels,model\n"
 REQUESTS = "requested_at,provider,model,team,input_tokens,output_tokens\n"
 DRIVERS = "started_at,ended_at,driver,quantity,team,job_id,resource_id\n"
 RULES = "rule_id,step,cost,within,method,driver,receivers,valid_from,valid_to\n"
-MARTS = ["finance.fct_shared_costs", "finance.fct_chargeback_days", "finance.fct_chargeback", "quality.fct_bridge"]
 D = Decimal
-
-
-def quiet(_):
-    """Say nothing."""
 
 
 def day(number, hour=0):
@@ -213,15 +198,9 @@ def shared(workspace_of_cases, ask):
 
 
 @pytest.fixture
-def charged(workspace_of_cases, ask):
-    def rows(number, only=""):
-        return dict(
-            ask(
-                workspace_of_cases,
-                "select team, sum(charged_cost) from finance.fct_chargeback_days"
-                f" where usage_date = date '2026-09-{number:02}' {only} group by team",
-            )
-        )
+def charged(workspace_of_cases):
+    def rows(number, only="true"):
+        return charged_on(workspace_of_cases, f"2026-09-{number:02}", only)
 
     return rows
 
@@ -229,7 +208,7 @@ def charged(workspace_of_cases, ask):
 def test_ka_9_a_pool_of_100_by_25_and_75_and_one_negating_row(shared, charged, workspace_of_cases, ask):
     assert shared(1) == ({("ka-9", "Alpha"): 25, ("ka-9", "beta"): 75, ("ka-9", "unowned"): -100}, {})
     assert charged(1) == {"Alpha": 50, "beta": 150, "unowned": 0}
-    assert charged(1, "and component = 'shared: unowned'") == {"Alpha": 25, "beta": 75, "unowned": -100}
+    assert charged(1, "component = 'shared: unowned'") == {"Alpha": 25, "beta": 75, "unowned": -100}
     ((method, details, resource, tags, version, centre),) = ask(
         workspace_of_cases,
         "select allocated_method_id, allocated_method_details, allocated_resource_id, allocated_tags, rule_version, cost_centre"
@@ -288,7 +267,7 @@ def test_a_later_step_shares_what_an_earlier_one_gave(shared, charged):
     assert charged(7) == {"a": 125, "b": 25, "Platform": 0, "unowned": 0}
 
 
-def test_costs_that_use_each_other_are_solved(shared, charged):
+def test_costs_that_use_each_other_are_solved(shared, charged, workspace_of_cases, ask):
     """P = 100 + 0.1 S and S = 50 + 0.2 P: P = 105/0.98, S = 70/0.98; a bears 0.5 P + 0.4 S, b 0.3 P + 0.5 S."""
     moved, kept = shared(8)
     assert kept == {}
@@ -299,6 +278,18 @@ def test_costs_that_use_each_other_are_solved(shared, charged):
     assert moved["of-storage", "a"] == D("22.959183673469")  # 50 x (0.4 + 0.1 x 0.5)/0.98
     assert moved["of-storage", "b"] == D("27.040816326531")
     assert charged(8) == {"a": D("82.142857142857"), "b": D("67.857142857143"), "Platform": 0, "unowned": 0}
+    told = ask(
+        workspace_of_cases,
+        "select rule_id, team, allocated_method_details->'$.Elements[0]' from finance.fct_shared_costs"
+        " where usage_date = date '2026-09-08' and entry = 'received' and allocated_method_details->>'$.x_IsReciprocal' = 'true'",
+    )
+    elements = {(rule, team): json.loads(element) for rule, team, element in told}
+    # 0.58 : 0.40 and 0.45 : 0.53 of 0.98
+    parts = {("of-platform", "a"): (29, 49), ("of-platform", "b"): (20, 49), ("of-storage", "a"): (45, 98), ("of-storage", "b"): (53, 98)}
+    assert elements.keys() == parts.keys()
+    for key, (part, whole) in parts.items():
+        ratio = pytest.approx(part / whole, abs=1e-15)
+        assert elements[key] == {"AllocatedRatio": ratio, "UsageUnit": "part", "UsageQuantity": part}
 
 
 def test_costs_with_no_way_out_stay_with_the_reason(shared, charged):
@@ -368,11 +359,10 @@ def test_shares_add_up_to_one_and_are_what_was_moved(workspace_of_cases, ask):
 
 
 def test_incremental_equals_rebuild(workspace_of_cases, ask):
-    incremental = {mart: ask(workspace_of_cases, f"select * from {mart} order by all") for mart in MARTS}
+    incremental = rows_of_marts(workspace_of_cases)
     pipeline.build(workspace_of_cases, full_refresh=True, tell=quiet)
     assert len(incremental["finance.fct_shared_costs"]) > 100
-    for mart in MARTS:
-        assert ask(workspace_of_cases, f"select * from {mart} order by all") == incremental[mart], mart
+    assert_same_marts(incremental, rows_of_marts(workspace_of_cases))
 
 
 @pytest.mark.parametrize(

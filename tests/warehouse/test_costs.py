@@ -5,13 +5,9 @@ from datetime import date
 import pytest
 from cost_bills import ALL_MAY, BILLS, CONFIG, SETTINGS, D, bill, day, line
 
+from tests.workspaces import quiet, write_workspace
 from tollbook import pipeline
 from tollbook.errors import ConfigError
-from tollbook.workspace import Workspace
-
-
-def quiet(_):
-    """Say nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +20,7 @@ def warehouse(tmp_path_factory):
     files["landing/versioned/replaced-2026-05_v2.csv"] = bill(
         line("replaced", 1200, 1200, *ALL_MAY, ResourceId="R-111"), line("replaced", 300, 300, *ALL_MAY, ResourceId="R-222")
     )
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    (root / "tollbook.yml").write_text(SETTINGS)
-    workspace = Workspace.open(root)
+    workspace = write_workspace(root, SETTINGS, files)
     for report in pipeline.load(workspace, tell=quiet):
         assert (report.failures, report.quarantined) == ([], 0)
     pipeline.build(workspace, tell=quiet)

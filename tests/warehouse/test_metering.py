@@ -4,24 +4,14 @@ from decimal import Decimal
 
 import pytest
 
-from tests.metering_cases import SETTINGS, known_answers, troubles
-from tollbook import pipeline
-from tollbook.workspace import Workspace
-
-
-def quiet(_):
-    """Say nothing."""
+from tests.metering_cases import known_answers, troubles
+from tests.workspaces import night
 
 
 def built(folder, cases):
     """A workspace of the cases, loaded and built."""
-    (folder / "tollbook.yml").write_text(SETTINGS)
-    for name, text in cases.files().items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    workspace = Workspace.open(folder)
-    pipeline.load(workspace, tell=quiet)
-    pipeline.build(workspace, tell=quiet)
+    workspace = cases.workspace(folder)
+    night(workspace)
     return workspace
 
 

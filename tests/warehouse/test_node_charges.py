@@ -4,32 +4,18 @@ from decimal import Decimal as D
 
 import pytest
 
+from tests.workspaces import FOCUS, quiet, settings_of
 from tollbook import pipeline
 from tollbook.errors import ConfigError
 from tollbook.warehouse import config, schema
 
-SETTINGS = """
-currency: USD
-sources:
-  - {name: bill, format: focus, path: landing/bill/*.csv}
-  - {name: fleet, table: capacity, path: landing/fleet/*.csv}
-  - {name: disks, table: attachments, path: landing/disks/*.csv}
-  - {name: pods, table: holdings, path: landing/pods/*.csv}
-  - {name: books, table: prices, path: landing/books/*.csv}
-"""
+SETTINGS = settings_of("bill", "fleet", "disks", "pods", "books")
 POLICY = "policy,value,valid_from,valid_to\nattached_by_tag,node kubernetes.io/hostname,,\n"
 FLEET = "node,cluster,pool,gpu_model,gpu_count,sku,purchase_option,resource_id,started_at,ended_at\n"
 DISKS = "resource_id,attached_to,started_at,ended_at\n"
 PODS = "holding_id,cluster,node,gpu_count,started_at,ended_at,labels\n"
 BOOKS = "provider,sku,service_tier,price_kind,price,currency,valid_from,valid_to,time_from,time_to\n"
-BILL = (
-    "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,"
-    "ServiceCategory,ResourceId,Tags,ProviderName\n"
-)
-
-
-def quiet(_):
-    """Say nothing."""
+BILL = f"{FOCUS},Tags,ProviderName\n"
 
 
 def night(workspace, **options):

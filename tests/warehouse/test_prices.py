@@ -4,31 +4,17 @@ from decimal import Decimal
 
 import pytest
 
+from tests.workspaces import FOCUS, quiet, settings_of
 from tollbook import pipeline
 from tollbook.errors import ConfigError
 from tollbook.warehouse import config, schema
 
-SETTINGS = """
-currency: USD
-sources:
-  - {name: bill, format: focus, path: landing/bill/*.csv}
-  - {name: fleet, table: capacity, path: landing/fleet/*.csv}
-  - {name: gateway, table: requests, path: landing/gateway/*.csv}
-  - {name: pods, table: holdings, path: landing/pods/*.csv}
-  - {name: books, table: prices, path: landing/books/*.csv}
-"""
-BILL = (
-    "BilledCost,EffectiveCost,BillingCurrency,BillingPeriodStart,BillingPeriodEnd,ChargePeriodStart,ChargePeriodEnd,ChargeCategory,"
-    "ServiceCategory,ResourceId,SkuPriceDetails,ProviderName\n"
-)
+SETTINGS = settings_of("bill", "fleet", "gateway", "pods", "books")
+BILL = f"{FOCUS},SkuPriceDetails,ProviderName\n"
 CONFIG = "provider,model,token_kind,price_per_million,currency,valid_from,valid_to"
 BOOKS = "book,provider,sku,model,region,service_tier,price_kind,quantity_from,price,per_quantity,currency,valid_from,valid_to,time_from,time_to\n"
 REQUESTS = "requested_at,provider,model,region,tier,input_tokens,cached_input_tokens,cache_write_tokens,output_tokens,reasoning_tokens\n"
 FLEET = "node,cluster,pool,gpu_model,gpu_count,sku,region,resource_id,started_at,ended_at\n"
-
-
-def quiet(_):
-    """Say nothing."""
 
 
 def night(workspace, **options):

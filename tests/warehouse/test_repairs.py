@@ -2,25 +2,21 @@
 
 import pytest
 
-from tests.metering_cases import SETTINGS, Cases, at
+from tests.metering_cases import Cases, at
+from tests.workspaces import night, quiet
 from tollbook import pipeline
-from tollbook.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
 def workspace_of_troubles(tmp_path_factory):
     told = Cases()
-    told.node("overlap", 6, 2, gpus=["r1"])
-    told.pod("overlap", "twice", 0, 1, gpu_ids="r1", gpu_count=1)
-    told.pod("overlap", "twice", 0.5, 1.5, gpu_ids="r1", gpu_count=1)
+    told.overlapping("r1")
     # said again word for word
     told.node("again", 6, 2, gpus=["r2"])
     told.pod("again", "same", 0, 1, gpu_ids="r2", gpu_count=1)
     told.pod("again", "same", 0, 1, gpu_ids="r2", gpu_count=1)
     # a GPU promised twice for half an hour, on a node that lists two rows of one interval
-    told.node("promised", 4, gpus=["r3"])
-    told.pod("promised", "first", 0, 1, gpu_ids="r3", gpu_count=1)
-    told.pod("promised", "second", 0, 0.5, gpu_ids="r3", gpu_count=1)
+    told.promised_twice("r3")
     told.add(
         "fleet",
         cluster="promised",
@@ -42,14 +38,8 @@ def workspace_of_troubles(tmp_path_factory):
         told.add("dcgm", sampled_at=at(sample / 120), node="b", gpu_id="r5", sm_ratio=1)
     for sample in range(3):
         told.add("dcgm", sampled_at=at(0.5 + sample / 120), node="b", gpu_id="r5")
-    folder = tmp_path_factory.mktemp("repairs")
-    (folder / "tollbook.yml").write_text(SETTINGS)
-    for name, text in told.files().items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    workspace = Workspace.open(folder)
-    pipeline.load(workspace, tell=lambda _: None)
-    pipeline.build(workspace, tell=lambda _: None)
+    workspace = told.workspace(tmp_path_factory.mktemp("repairs"))
+    night(workspace)
     return workspace
 
 
@@ -80,6 +70,6 @@ def test_what_was_mended_is_counted_in_records_and_hours(workspace_of_troubles, 
 
 def test_incremental_equals_rebuild(workspace_of_troubles, ask):
     rows = ask(workspace_of_troubles, "select * from quality.fct_repairs order by all")
-    pipeline.build(workspace_of_troubles, full_refresh=True, tell=lambda _: None)
+    pipeline.build(workspace_of_troubles, full_refresh=True, tell=quiet)
     assert len(rows) >= 9
     assert ask(workspace_of_troubles, "select * from quality.fct_repairs order by all") == rows

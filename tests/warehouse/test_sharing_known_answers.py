@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.metering_cases import SETTINGS, Cases, at
-from tollbook import pipeline
-from tollbook.workspace import Workspace
+from tests.metering_cases import Cases, at
+from tests.workspaces import charged_on, night
 
 RULES = """rule_id,step,cost,within,method,driver,receivers,valid_from,valid_to
 by-what-is-held,1,bucket:idle,node,by_resource,,,2026-09-01,2026-09-02
@@ -15,11 +14,7 @@ ka-7,1,bucket:idle,node,proportional,,,2026-09-03,2026-09-04
 
 def cases() -> Cases:
     told = Cases()
-    # KA-3: 10.00 an hour; 66 CPUs asked of 64, 440 GB held of 488
-    told.node("ka3", 10, gpus=8, cpu_count=64, memory_gb=488)
-    told.policy("ka3", "node_cost_split", "aws_weights")
-    for name, cpus, gpus, memory in (("p1", 16, 1, 100), ("p2", 18, 3, 140), ("p3", 16, 2, 100), ("p4", 16, 2, 100)):
-        told.pod("ka3", name, 0, 1, gpu_count=gpus, cpu_count=cpus, memory_gb=memory)
+    told.aws_accelerated()
     # 1 : 0.9 of a node of 19 with 10 CPUs and 10 GPUs: idle CPUs cost 4.5, and nobody holds any
     told.node("nobody", 19, gpus=10, cpu_count=10)
     told.policy("nobody", "node_cost_split", "by_unit")
@@ -33,21 +28,7 @@ def cases() -> Cases:
     told.pod("ka9", "a", 24, 25, gpu_count=1)
     told.pod("ka9", "b", 24, 25, gpu_count=3)
     # KA-7: 1,000 for 30 days; on one of them 2 h x 4, 6 h x 1 and 2 h x 2 compute slices of one GPU
-    told.node("ka7", None, gpus=["g"], gpu_model="NVIDIA-A100-SXM4-40GB", ended_at="2026-10-01 00:00:00")
-    told.add(
-        "bill",
-        BilledCost=1000,
-        EffectiveCost=1000,
-        BillingCurrency="USD",
-        BillingPeriodStart="2026-09-01",
-        BillingPeriodEnd="2026-10-01",
-        ChargePeriodStart="2026-09-01",
-        ChargePeriodEnd="2026-10-01",
-        ChargeCategory="Usage",
-        ServiceCategory="Compute",
-        ResourceId="ka7-n",
-        ProviderName="Nimbus",
-    )
+    told.node("ka7", 1000, 30 * 24, gpus=["g"], gpu_model="NVIDIA-A100-SXM4-40GB")
     told.pod("ka7", "eight", 48, 50, gpu_ids="g", gpu_count=1, gpu_profile="4g.20gb")
     told.pod("ka7", "six", 48, 54, gpu_ids="g", gpu_count=1, gpu_profile="1g.5gb")
     told.pod("ka7", "four", 52, 54, gpu_ids="g", gpu_count=2, gpu_profile="1g.5gb")
@@ -56,27 +37,15 @@ def cases() -> Cases:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sharing")
-    (folder / "tollbook.yml").write_text(SETTINGS)
-    for name, text in (cases().files() | {"config/cost_sharing.csv": RULES}).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    workspace = Workspace.open(folder)
-    pipeline.load(workspace, tell=lambda _: None)
-    pipeline.build(workspace, tell=lambda _: None)
+    workspace = cases().workspace(tmp_path_factory.mktemp("sharing"), {"config/cost_sharing.csv": RULES})
+    night(workspace)
     return workspace
 
 
 @pytest.fixture
-def charged(built, ask):
+def charged(built):
     def of(day, teams):
-        return dict(
-            ask(
-                built,
-                f"select team, sum(charged_cost)::double from finance.fct_chargeback_days where usage_date = '{day}'"
-                f" and team in ({', '.join(repr(team) for team in teams)}) group by team",
-            )
-        )
+        return {team: float(cost) for team, cost in charged_on(built, day, f"team in {tuple(teams)}").items()}
 
     return of
 

@@ -2,26 +2,8 @@
 
 import pytest
 
-from tests.metering_cases import SETTINGS, Cases, at
-from tollbook import pipeline
-from tollbook.workspace import Workspace
-
-
-def quiet(_):
-    """Say nothing."""
-
-
-def make(folder, cases):
-    (folder / "tollbook.yml").write_text(SETTINGS)
-    for name, text in cases.files().items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return Workspace.open(folder)
-
-
-def night(workspace, **options):
-    pipeline.load(workspace, tell=quiet)
-    pipeline.build(workspace, tell=quiet, **options)
+from tests.metering_cases import Cases, at
+from tests.workspaces import night
 
 
 def joined() -> Cases:
@@ -58,7 +40,7 @@ def joined() -> Cases:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    workspace = make(tmp_path_factory.mktemp("told"), joined())
+    workspace = joined().workspace(tmp_path_factory.mktemp("told"))
     night(workspace)
     return workspace
 
@@ -106,7 +88,7 @@ def test_nights_in_between_end_in_what_a_rebuild_says(tmp_path, ask):
     cases.charge(72, 0, 72, "r")
     for sample in range(120):
         cases.add("dcgm", sampled_at=at(sample / 120), gpu_id="gm", sm_ratio=0.5)
-    workspace = make(tmp_path, cases)
+    workspace = cases.workspace(tmp_path)
     night(workspace)
     late = Cases()
     for sample in range(10):

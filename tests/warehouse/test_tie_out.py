@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.workspaces import quiet, write_workspace
 from tollbook import pipeline
 
 SETTINGS = """
@@ -25,10 +26,6 @@ DETAIL = (
     "InvoiceIssueStatus,PaymentCurrency,PaymentCurrencyBilledCost,BillingAccountId\n"
 )
 TOTAL = "invoice_issuer_name,invoice_id,billed_cost,billing_currency,billing_period_start,billing_period_end,billing_account_id\n"
-
-
-def quiet(_):
-    """Say nothing."""
 
 
 def month(number):
@@ -112,11 +109,8 @@ TOTALS = [
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    from tollbook.workspace import Workspace
-
     root = tmp_path_factory.mktemp("tie_out")
     files = {
-        "tollbook.yml": SETTINGS,
         "config/exchange_rates.csv": "from_currency,to_currency,rate,valid_from,valid_to\nEUR,USD,1.1,,\nJPY,USD,0.007,,\n",
         "landing/bill/a.csv": LINE + "".join(BILL),
         "landing/ledger/a.csv": LINE + line("1000", "Own datacentre"),
@@ -126,12 +120,9 @@ def built(tmp_path_factory):
         "landing/details/b.csv": DETAIL + detail("Again", "R-1", "1", "7", status="Open") + detail("Again", "R-2", "1", "9"),
         "landing/details/c.csv": DETAIL + detail("Again", "R-1", "1", "7.5") + detail("Again", "R-2", "1", "9", status="Void"),
     }
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
+    workspace = write_workspace(root, SETTINGS, files)
     # b.csv arrived before c.csv
     os.utime(root / "landing/details/b.csv", (1_700_000_000, 1_700_000_000))
-    workspace = Workspace.open(root)
     reports = pipeline.load(workspace, tell=quiet)
     assert not [failure for report in reports for failure in report.failures]
     assert sum(report.quarantined for report in reports) == 0

@@ -128,6 +128,16 @@ from lambda_invocations
 where fault is null
 """
 
+#: A report line's amounts; a tab keeps ``Duration`` apart from ``Billed Duration``.
+_OF_LINE = {
+    "line_duration": "\\tDuration",
+    "line_billed": "Billed Duration",
+    "line_memory": "Memory Size",
+    "line_used": "Max Memory Used",
+    "line_init": "Init Duration",
+    "line_restore": "\\tRestore Duration",
+}
+
 
 def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency: str) -> str:
     """Open ``file``; return the SELECT that gives ``holdings`` columns and ``file_row`` (the line's or event's number).
@@ -162,12 +172,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
             memory=_megabytes("memorySizeMB", "@memorySize"),
             used=_megabytes("maxMemoryUsedMB", "@maxMemoryUsed"),
             init=field("object", f"{metrics}.initDurationMs", "@initDuration"),
-            line_duration=_amount("\\tDuration"),
-            line_billed=_amount("Billed Duration"),
-            line_memory=_amount("Memory Size"),
-            line_used=_amount("Max Memory Used"),
-            line_init=_amount("Init Duration"),
-            line_restore=_amount("\\tRestore Duration"),
+            **{name: f"nullif(regexp_extract(line, '{said}: ([0-9.]+)', 1), '')" for name, said in _OF_LINE.items()},
         )
     )
     db.execute(_INVOCATIONS)
@@ -194,13 +199,7 @@ def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
         raise DeliveryError(f"{file.name} is empty (0 bytes). Deliver it again; what was loaded before stays.")
     db.execute("create or replace temp table unread (file_row bigint, column_name varchar, value varchar, reason varchar)")
     try:
-        # a delimiter that nobody writes gives whole lines; a name without a suffix tells nothing of its compression
-        packed = "compression = 'gzip'," if file.suffix.lower() == ".gz" else ""
-        db.execute(
-            "create or replace temp table lambda_text as from"
-            f" read_csv({files.path_text(file)}, columns = {{'message': 'varchar'}}, delim = '\x1f\x1e', quote = '', escape = '', {packed}"
-            " header = false, auto_detect = false, strict_mode = false, max_line_size = 16777216)"
-        )
+        files.read_lines(db, file, "lambda_text", "message")
     except duckdb.Error as error:
         reason = str(error).strip().splitlines()[0][:300]
         raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {reason}") from error
@@ -209,11 +208,6 @@ def _read_lines(db: duckdb.DuckDBPyConnection, file: Path) -> None:
         " select rowid + 1 as file_row, null::varchar as moment, ltrim(message, '\ufeff') as message, null::varchar as log_group,"
         " null::varchar as owner from lambda_text where message is not null"
     )
-
-
-def _amount(name: str) -> str:
-    """The SQL of a report line's amount; ``\\t`` keeps ``Duration`` apart from ``Billed Duration``."""
-    return f"nullif(regexp_extract(line, '{name}: ([0-9.]+)', 1), '')"
 
 
 def _megabytes(metric: str, insight: str) -> str:

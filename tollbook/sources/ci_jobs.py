@@ -10,8 +10,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+import duckdb
 
 from tollbook.errors import ConfigError
+from tollbook.sources import records
 from tollbook.sources.typing import text
 from tollbook.workspace import Source
 
@@ -19,7 +23,30 @@ NUMBERS = ("gpu_count", "gpu_share", "gpu_memory_gb", "cpu_count", "memory_gb", 
 NAMES = ("gpu_model", "gpu_profile", "pool", "cluster")
 
 
-def resources(source: Source, labels: str) -> dict[str, str]:
+def open_jobs(db: duckdb.DuckDBPyConnection, file: Path, source: Source, labels: str) -> dict[str, str]:
+    """Open ``file`` as ``records`` and ``delivery``; the SQL of what runners tell, for the reader's SELECT.
+
+    ``labels``: the SQL list of a job's labels. The SELECT has its runner's name as ``runner``; it gets ``cluster`` (of the source),
+    ``node``, ``resources`` (the columns of the option ``runners``, its pool and cluster as ``held_…``) and ``numbers`` (their names).
+
+    Raises:
+        ConfigError: an option that is not known or makes no sense.
+        DeliveryError: unreadable file.
+    """
+    source.refuse_other_options("node_from", "runners")
+    renamed = {"pool": "held_pool", "cluster": "held_cluster"}
+    parts = {
+        "cluster": text(source.cluster) if source.cluster else "null",
+        "node": _node(source, "runner"),
+        "resources": ", ".join(f"{sql} as {renamed.get(column, column)}" for column, sql in _resources(source, labels).items()),
+        "numbers": ", ".join(NUMBERS),
+    }
+    records.open_records(db, file)
+    db.execute("drop view if exists temp.delivery; create temp view delivery as select record, record_no as file_row from records")
+    return parts
+
+
+def _resources(source: Source, labels: str) -> dict[str, str]:
     """The SQL of each column that the option ``runners`` can give, for the SQL list ``labels``.
 
     Raises:
@@ -38,7 +65,7 @@ def resources(source: Source, labels: str) -> dict[str, str]:
     return {column: _of_label(runners, labels, column) for column in (*NUMBERS, *NAMES)}
 
 
-def node(source: Source, runner: str) -> str:
+def _node(source: Source, runner: str) -> str:
     """The SQL of the node that the SQL ``runner`` (its name) stands on.
 
     Raises:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import duckdb
 
-from tollbook.sources import ci_jobs, records
+from tollbook.sources import ci_jobs
 from tollbook.sources.records import field, json_labels
-from tollbook.sources.typing import text
 from tollbook.workspace import Source
 
 _JOBS = """
@@ -111,13 +110,9 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         ConfigError: an option that is not known or makes no sense.
         DeliveryError: unreadable file.
     """
-    source.refuse_other_options("node_from", "runners")
-    held = ci_jobs.resources(source, "label_list")
-    node = ci_jobs.node(source, "runner")
-    records.open_records(db, file)
+    runners = ci_jobs.open_jobs(db, file, source, "label_list")
     db.execute(_JOBS.format(id=field("job", "id"), status=f"lower({field('job', 'status')})"))
     db.execute(_RUNS.format(id=field("run", "id"), attempt=field("run", "run_attempt")))
-    db.execute("drop view if exists temp.delivery; create temp view delivery as select record, record_no as file_row from records")
     labels = json_labels(
         repository="repository",
         workflow=f"coalesce({field('job', 'workflow_name')}, {field('run', 'name')}, {field('page', 'workflow.name')})",
@@ -129,19 +124,15 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         runner_labels="array_to_string(label_list, ',')",
     )
     url = f"coalesce({field('job', 'url')}, {field('job', 'run_url')}, {field('job', 'html_url')})"
-    renamed = {"pool": "held_pool", "cluster": "held_cluster"}
     return _SELECT.format(
+        **runners,
         name=f"coalesce({field('job', 'name')}, id)",
         attempt=field("job", "run_attempt"),
-        cluster=text(source.cluster) if source.cluster else "null",
         group=field("job", "runner_group_name"),
-        node=node,
-        numbers=", ".join(ci_jobs.NUMBERS),
         created=f"coalesce({field('job', 'created_at')}, {field('job', 'started_at')})",
         started=field("job", "started_at"),
         completed=field("job", "completed_at"),
         conclusion=f"lower({field('job', 'conclusion')})",
-        resources=", ".join(f"{sql} as {renamed.get(column, column)}" for column, sql in held.items()),
         labels=labels,
         run_id=field("jobs.job", "run_id"),
         runner=field("jobs.job", "runner_name"),

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import duckdb
 
-from tollbook.sources import ci_jobs, records
+from tollbook.sources import ci_jobs
 from tollbook.sources.records import field, json_labels
-from tollbook.sources.typing import text
 from tollbook.workspace import Source
 
 _JOBS = """
@@ -83,10 +82,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         ConfigError: an option that is not known or makes no sense.
         DeliveryError: unreadable file.
     """
-    source.refuse_other_options("node_from", "runners")
-    held = ci_jobs.resources(source, "tag_list")
-    node = ci_jobs.node(source, "runner")
-    records.open_records(db, file)
+    runners = ci_jobs.open_jobs(db, file, source, "tag_list")
     job_id = field("record", "build_id", "id")
     db.execute(
         _JOBS.format(
@@ -97,7 +93,6 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         )
     )
     db.execute(f"insert into unread select record_no, 'id', left(record::varchar, 200), 'is no job' from records where {job_id} is null")
-    db.execute("drop view if exists temp.delivery; create temp view delivery as select record, record_no as file_row from records")
     labels = json_labels(
         repository="repository",
         stage=field("job", "build_stage", "stage"),
@@ -108,18 +103,14 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         runner="runner",
         runner_labels="nullif(array_to_string(list_sort(list_distinct(tag_list)), ','), '')",
     )
-    renamed = {"pool": "held_pool", "cluster": "held_cluster"}
     return _SELECT.format(
+        **runners,
         retries=field("job", "retries_count"),
-        cluster=text(source.cluster) if source.cluster else "null",
-        node=node,
-        numbers=", ".join(ci_jobs.NUMBERS),
         queued=field("job", "build_queued_duration", "queued_duration"),
         created=_time("build_created_at", "created_at"),
         finished=_time("build_finished_at", "finished_at"),
         started=_time("build_started_at", "started_at"),
         reason=field("job", "build_failure_reason", "failure_reason"),
-        resources=", ".join(f"{sql} as {renamed.get(column, column)}" for column, sql in held.items()),
         labels=labels,
         runner=field("job", "runner.description", "runner.name"),
         path=field("job", "project.path_with_namespace"),

@@ -1,6 +1,6 @@
 """Read series of kube-state-metrics as canonical ``capacity``: one row per node and state.
 
-Which files there may be stands in ``prometheus_series``, what a node has in ``kubernetes_capacity``. kube-state-metrics documentation: Node
+Which files there may be stands in ``prometheus``, what a node has in ``kubernetes_capacity``. kube-state-metrics documentation: Node
 Metrics. What a node has is what its series said last; its state (``kube_node_status_condition`` Ready, ``kube_node_spec_unschedulable``) is
 followed from sample to sample. A node whose series stop while others go on is gone one usual interval after its last sample; series that
 come back are of the same node, up in between as it was seen before. At the end of the file it goes on: no end, or with the option
@@ -49,13 +49,12 @@ create or replace temp table k8s_nodes_seen as
 with moments as (
     select
         series.node,
-        samples.sampled_at,
-        max(series.labels['status']) filter (series.metric = 'kube_node_status_condition' and value_ > 0) as ready,
-        max(value_) filter (series.metric = 'kube_node_spec_unschedulable') as unschedulable
-    from (select metric, labels_text, sampled_at, value as value_ from prom_samples where not isnan(value)) as samples
-    inner join k8s_node_series as series
-        on samples.metric = series.metric and samples.labels_text is not distinct from series.labels_text
-    where samples.metric <> 'kube_node_status_condition' or series.labels['condition'] = 'Ready'
+        points.moment as sampled_at,
+        max(series.labels['status']) filter (series.metric = 'kube_node_status_condition' and points.value > 0) as ready,
+        max(points.value) filter (series.metric = 'kube_node_spec_unschedulable') as unschedulable
+    from prometheus_points as points
+    inner join k8s_node_series as series on points.series_id = series.series_id
+    where not isnan(points.value) and (series.metric <> 'kube_node_status_condition' or series.labels['condition'] = 'Ready')
     group by all
 ),
 
@@ -126,7 +125,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         DeliveryError: the file is empty, cut off, or has no series of nodes.
     """
     source.refuse_other_options(*kubernetes_capacity.OPTIONS)
-    open_series(db, file, ("kube_node_",))
+    open_series(db, file, source, ("kube_node_",))
     db.execute(kubernetes_quantities.MACROS)
     db.execute(_NODES)
     return kubernetes_capacity.select(db, source, Keys(sanitised=True))

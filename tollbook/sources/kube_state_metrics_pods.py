@@ -1,6 +1,6 @@
 """Read series of kube-state-metrics as canonical ``holdings``: one row per pod.
 
-Which files there may be stands in ``prometheus_series``, how shares of GPUs are found in ``kubernetes_gpus``. kube-state-metrics documentation:
+Which files there may be stands in ``prometheus``, how shares of GPUs are found in ``kubernetes_gpus``. kube-state-metrics documentation:
 Pod Metrics, Node Metrics.
 
 - A pod is its ``uid``; series without one (before version 2) are those of the pod of that name in ``kube_pod_info``, else namespace/name@start.
@@ -236,7 +236,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
     source.refuse_other_options(*OPTIONS)
     keys = Keys(sanitised=True)
     gpus = kubernetes_gpus.statements(source, keys)
-    open_series(db, file, ("kube_pod_", "kube_node_labels"))
+    open_series(db, file, source, ("kube_pod_", "kube_node_labels"))
     db.execute(kubernetes_quantities.MACROS)
     for statement in (_POD_SERIES, _PODS, _REQUESTS, "create or replace temp view k8s_pods as from k8s_told_pods", *gpus, _ENDS):
         db.execute(statement)

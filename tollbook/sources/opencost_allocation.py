@@ -47,6 +47,19 @@ from (
 )
 """
 
+#: What the API says of each resource: asked for on average, held on average, held in hours.
+_AMOUNTS = {
+    "gpu_request": ("gpuAllocation.gpuRequestAverage", "gpuRequestAverage"),
+    "gpu_held": ("gpuCount",),
+    "gpu_hours": ("gpuHours",),
+    "cpu_request": ("cpuCoreRequestAverage",),
+    "cpu_held": ("cpuCores",),
+    "cpu_hours": ("cpuCoreHours",),
+    "ram_request": ("ramByteRequestAverage",),
+    "ram_held": ("ramBytes",),
+    "ram_hours": ("ramByteHours",),
+}
+
 
 def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency: str) -> str:
     """Open ``file`` as ``delivery``; return the SELECT that gives ``holdings`` columns and ``file_row`` (the allocation's number).
@@ -69,15 +82,7 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
         gpu_id=field("a", "gpuAllocation.gpuUUID", "gpuUUID"),
         gpu_model=gpu_model,
         shared=f"lower({field('a', 'gpuAllocation.isGPUShared', 'isGPUShared')})",
-        gpu_request=number("gpuAllocation.gpuRequestAverage", "gpuRequestAverage"),
-        gpu_held=number("gpuCount"),
-        gpu_hours=number("gpuHours"),
-        cpu_request=number("cpuCoreRequestAverage"),
-        cpu_held=number("cpuCores"),
-        cpu_hours=number("cpuCoreHours"),
-        ram_request=number("ramByteRequestAverage"),
-        ram_held=number("ramBytes"),
-        ram_hours=number("ramByteHours"),
+        **{name: number(*paths) for name, paths in _AMOUNTS.items()},
         replicas=_replicas(source, gpu_model),
         labels=f"nullif(json_merge_patch(coalesce({own}, '{{}}')::json, coalesce(given_labels, '{{}}'::json))::varchar, '{{}}')",
     )

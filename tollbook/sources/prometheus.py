@@ -1,19 +1,21 @@
 """Points of Prometheus series out of any file that holds them: the same two relations whatever wrote the file.
 
 - Exposition text (``.prom``, ``.metrics``, ``.txt`` …): scraped pages, OpenMetrics, ``promtool tsdb dump``. Lines without a time
-  are of the moment that the option ``scraped_at`` or the file's path says.
+  are of the moment that the option ``scraped_at`` says, else the last comment before them (``# 2026-09-01T10:00:00Z``: pages one
+  after the other), else the file's path.
 - JSON: answers of ``/api/v1/query_range`` and ``/api/v1/query`` (matrix, vector), one, a list, or one a line; their results
   alone, one a line (what ``tollbook pull`` writes); VictoriaMetrics' export (``values`` beside ``timestamps``).
 - Tables (CSV, Parquet, flat JSON): long (a metric's name, its labels, time, value) or wide (a column per metric or series).
 
 Sources: Prometheus documentation, "Exposition formats", "HTTP API", "promtool"; OpenMetrics 1.0.
-Times that are numbers are seconds, or by their size milli-, micro- or nanoseconds. Names and labels are compared without case.
-An empty label is no label. What cannot be read is in ``unread``; series that nobody asked for are not kept.
+Times that are numbers are seconds, or by their size milli-, micro- or nanoseconds; texts without an offset are in UTC.
+Names of metrics are compared without case. What cannot be read is in ``unread``; series that nobody asked for are not kept.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -29,7 +31,7 @@ _JSON = (".json", ".jsonl", ".ndjson")
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _LABELS = r'\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}'
 _SAMPLE = rf"^\s*((?:{_NAME})?\s*{_LABELS}|{_NAME}\s)\s*(\S+)(?:\s+([-+0-9.eE]+))?\s*(?:#.*)?$"
-_LABEL = r'(?:([a-zA-Z_][a-zA-Z0-9_.]*)|"((?:[^"\\]|\\.)*)")\s*=\s*"((?:[^"\\]|\\.)*)"'
+_LABEL = r'(?:([a-zA-Z_][a-zA-Z0-9_.:/-]*)|"((?:[^"\\]|\\.)*)")\s*=\s*"((?:[^"\\]|\\.)*)"'
 # a name that is no identifier stands in quotes among the labels
 _QUOTED_NAME = r'^\{\s*"((?:[^"\\]|\\.)*)"\s*[,}]'
 _CLOCK = r"([0-2]\d)[-:_h]?([0-5]\d)(?:[-:_m]?([0-5]\d))?"
@@ -37,17 +39,32 @@ _DATE = r"(?<!\d)((?:19|20)\d\d)[-_/]?([01]\d)[-_/]?([0-3]\d)"
 _TIME_COLUMNS = ("timestamp", "time", "ts", "_time", "datetime", "sampled_at", "timestamp_ms", "unix_time", "date")
 _VALUE_COLUMNS = ("value", "_value", "val", "metric_value")
 _METRIC_COLUMNS = ("__name__", "metric", "metric_name", "_measurement", "name", "field")
-_LABELS_COLUMNS = ("labels", "tags", "label", "metric_labels", "labelset")
+_LABELS_COLUMNS = ("labels", "tags", "label", "metric_labels", "labelset", "label_set")
+# a comment that says when what follows was scraped; HELP, TYPE and UNIT are of the metric
+_SCRAPED = r"^\s*#(?:\s*(?:HELP|TYPE|UNIT)\s.*|.*?(\d{4}-\d{2}-\d{2}[T ]\d{2}:[0-9:.]+(?:Z|[+-][0-9:]+)?).*)$"
 
 
-def open_points(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: str, aliases: dict[str, str] | None = None) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What a reader wants of a file.
+
+    ``metrics``: regular expression of their names, in lower case; ``what``: what they are, in words. ``columns``: what a wide table's
+    columns are called beside the metrics' own names. ``as_written``: labels keep their case, their spaces, and empty values; else an
+    empty label is no label. ``is_dated``: a file in which a sample has no time is refused; else such samples are unread.
+    """
+
+    metrics: str
+    what: str
+    columns: dict[str, str] = field(default_factory=dict)
+    as_written: bool = False
+    is_dated: bool = True
+
+
+def open_points(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: Wanted) -> None:
     """Make ``prometheus_series`` (series_id, metric, labels map), ``prometheus_points`` (series_id, moment, value, file_row), ``unread``.
 
-    ``wanted``: regular expression of the metrics to keep, in lower case. ``aliases``: what a wide table's columns are called
-    beside the metrics' own names.
-
     Raises:
-        DeliveryError: the file cannot be read, has nothing that is wanted, or nobody says of what moment it is.
+        DeliveryError: the file cannot be read, or nobody says of what moment it is.
         ConfigError: ``scraped_at`` is no time.
     """
     if file.stat().st_size == 0:
@@ -56,7 +73,7 @@ def open_points(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wante
     kind = files.kind(file)
     try:
         if kind in _TABLES or (kind in _JSON and _is_flat(file)):
-            _read_table(db, file, source, wanted, aliases or {})
+            _read_table(db, file, source, wanted)
         elif kind in _JSON or (kind in _TEXT and re.match(r'\s*(\[|\{\s*("[^"]*"\s*:|$))', files.header(file))):
             _read_json(db, file, source)
         elif kind in _TEXT or re.fullmatch(r"\.\d+", kind):
@@ -76,12 +93,13 @@ def label(*names: str) -> str:
 
 
 def moment_of(value: str) -> str:
-    """The SQL of a timestamp (UTC) from text: a number of seconds or fractions of them since 1970, or a time with or without offset."""
+    """The SQL of a timestamp (UTC) from text: a number of seconds or fractions of them since 1970, or a time (without offset: UTC)."""
     number = f"try_cast({value} as double)"
     unit = f"case when abs({number}) < 1e11 then 1e6 when abs({number}) < 1e14 then 1e3 when abs({number}) < 1e17 then 1 else 1e-3 end"
     return (
         f"case when {number} between -1e19 and 1e19 then make_timestamp(round({number} * {unit})::bigint)"
-        f" else try_cast({value} as timestamptz) at time zone 'UTC' end"
+        f" else coalesce(try_cast({value} || '+00' as timestamptz), try_cast({value} || ' 00:00+00' as timestamptz),"
+        f" try_cast({value} as timestamptz)) at time zone 'UTC' end"
     )
 
 
@@ -89,8 +107,10 @@ def moment_in(name: str) -> str | None:
     """The moment (ISO, UTC) that a path says: a date and a time of day, together or as partitions, or seconds since 1970."""
     if date := re.search(_DATE, name):
         rest = name[date.end() :]
-        clock = re.match(rf"[T _-]{_CLOCK}", rest) or re.match(
-            r".*?\b(?:hour|hh|h)=([0-2]\d)(?:.*?\b(?:minute|min|mm|m)=([0-5]\d))?()", rest
+        clock = (
+            re.match(rf"[T _-]{_CLOCK}", rest)
+            or re.match(rf"{_CLOCK}(?!\d)", rest)
+            or re.match(r".*?\b(?:hour|hh|h)=([0-2]\d)(?:.*?\b(?:minute|min|mm|m)=([0-5]\d))?()", rest)
         )
         if clock:
             hours, minutes, seconds = clock.groups()
@@ -111,13 +131,8 @@ def scraped_at(db: duckdb.DuckDBPyConnection, file: Path, source: Source) -> str
     return str(stated)
 
 
-def _read_text(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: str) -> None:
-    # the format knows no quotes around lines: a delimiter that nobody writes gives whole lines
-    db.execute(
-        f"create or replace temp table prometheus_lines as from read_csv({files.path_text(file)}, columns = {{'line': 'varchar'}},"
-        " delim = '\x1f\x1e', quote = '', escape = '', header = false, auto_detect = false, strict_mode = false,"
-        " max_line_size = 16777216)"
-    )
+def _read_text(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: Wanted) -> None:
+    files.read_lines(db, file, "prometheus_lines")
     first = db.execute("select coalesce(min(rowid), 0) - 1 from prometheus_lines").fetchone()[0]
     db.execute(
         f"""
@@ -136,6 +151,20 @@ def _read_text(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted
         from samples
         """
     )
+    if source.option("scraped_at") is None:
+        db.execute(
+            f"""
+            create or replace temp table prometheus_scrapes as
+            select rowid - ({first}) as from_row, regexp_extract(line, {text(_SCRAPED)}, 1) as scraped_at
+            from prometheus_lines where regexp_matches(line, {text(_SCRAPED)}) and regexp_extract(line, {text(_SCRAPED)}, 1) <> ''
+            """
+        )
+        if db.execute("select exists (from prometheus_scrapes)").fetchone()[0]:
+            db.execute(
+                "create or replace temp table prometheus_read as"
+                " select * exclude (from_row, scraped_at) replace (coalesce(at_text, scraped_at) as at_text)"
+                " from prometheus_read asof left join prometheus_scrapes on file_row >= from_row"
+            )
     # an ellipsis is how people shorten a page
     db.execute(
         "insert into unread select file_row, 'line', left(broken, 200), 'is no sample: name{labels} value' from prometheus_read"
@@ -153,31 +182,29 @@ def _read_text(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted
                 nullif(regexp_extract(series, '^{_NAME}'), ''), nullif(regexp_extract(series, {text(_QUOTED_NAME)}, 1), ''),
                 nullif(regexp_extract(series, '[{{,]\\s*__name__\\s*=\\s*"([^"]*)"', 1), '')
             )) as metric,
-            list_transform(
-                list_zip(
-                    regexp_extract_all(series, {text(_LABEL)}, 1), regexp_extract_all(series, {text(_LABEL)}, 2),
-                    regexp_extract_all(series, {text(_LABEL)}, 3)
-                ),
-                lambda part: {{
-                    'k': coalesce(nullif(part[1], ''), part[2]),
-                    'v': replace(replace(replace(replace(part[3], '\\\\', chr(1)), '\\"', '"'), '\\n', chr(10)), chr(1), '\\')
-                }}
-            ) as pairs
+            {_text_pairs("series")} as pairs
         from texts
         """
     )
-    _refuse_timeless(db, file, source, wanted)
+    _date_timeless(db, file, source, wanted)
 
 
-def _refuse_timeless(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: str) -> None:
-    """Give lines without a time the moment that is said elsewhere; one moment has one value of a series."""
+def _date_timeless(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: Wanted) -> None:
+    """Give samples without a time the moment that is said elsewhere; one moment has one value of a series."""
     timeless = (
         "select file_row from prometheus_read semi join"
-        f" (select series from prometheus_pairs where metric is null or regexp_matches(metric, {text(wanted)})) using (series) where at_text is null"
+        f" (select series from prometheus_pairs where metric is null or regexp_matches(metric, {text(wanted.metrics)})) using (series) where at_text is null"
     )
     if not db.execute(f"select exists ({timeless})").fetchone()[0]:
         return
     moment = scraped_at(db, file, source)
+    if moment is None and not wanted.is_dated:
+        db.execute(
+            f"insert into unread select file_row, 'timestamp', left(series, 500), 'says no time, and the file''s name has none'"
+            f" from prometheus_read semi join ({timeless}) using (file_row)"
+        )
+        db.execute("delete from prometheus_read where at_text is null")
+        return
     if moment is None:
         raise DeliveryError(
             f"{file.name}: its samples have no time, and neither the option scraped_at nor the path says when they were scraped."
@@ -288,13 +315,13 @@ def _read_json(db: duckdb.DuckDBPyConnection, file: Path, source: Source) -> Non
     )
 
 
-def _read_table(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: str, aliases: dict[str, str]) -> None:
+def _read_table(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: Wanted) -> None:
     opened = files.open_delivery(db, file, all_text=True, any_delimiter=True)
     named = {column.strip().casefold(): column for column in reversed(opened.columns)}
     time = _first(named, _TIME_COLUMNS)
     value = _first(named, _VALUE_COLUMNS)
     metric = _first(named, _METRIC_COLUMNS)
-    measured = {column: found for column in opened.columns if (found := _measured(column, wanted, aliases))}
+    measured = {column: found for column in opened.columns if (found := _measured(column, wanted))}
     if value and metric and not measured:
         labels = _first(named, _LABELS_COLUMNS)
         others = [column for column in opened.columns if column not in (time, value, metric, labels)]
@@ -308,8 +335,8 @@ def _read_table(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wante
         ]
     else:
         raise DeliveryError(
-            f"{file.name}: found neither the columns of a long table (metric or __name__, timestamp, value) nor a column named as a GPU"
-            f" metric; it has {', '.join(opened.columns)}. Give the source a `table` and a `select` instead of the format."
+            f"{file.name}: found neither the columns of a long table (metric or __name__, timestamp, value) nor a column named as a"
+            f" {wanted.what}; it has {', '.join(opened.columns)}. Give the source a `table` and a `select` instead of the format."
         )
     at = f"{quoted(time)}::varchar" if time else "null::varchar"
     if time and opened.columns[time] == "TIMESTAMP WITH TIME ZONE":
@@ -326,20 +353,20 @@ def _read_table(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wante
             f" semi join (select min(file_row) as file_row from delivery group by {key}) as one using (file_row)"
         )
     if not time:
-        _refuse_timeless(db, file, source, wanted)
+        _date_timeless(db, file, source, wanted)
 
 
 def _first(named: dict[str, str], names: tuple[str, ...]) -> str | None:
     return next((named[name] for name in names if name in named), None)
 
 
-def _measured(column: str, wanted: str, aliases: dict[str, str]) -> tuple[str, dict[str, str]] | None:
+def _measured(column: str, wanted: Wanted) -> tuple[str, dict[str, str]] | None:
     """The metric, and the labels, that a wide table's column is named after."""
     bare = re.sub(r"\s*\[.*\]$", "", column.strip()).casefold()
-    if bare in aliases:
-        return aliases[bare], {}
+    if bare in wanted.columns:
+        return wanted.columns[bare], {}
     found = re.match(rf"\s*({_NAME})\s*({_LABELS})?\s*$", column)
-    if not found or not re.search(wanted, found.group(1).casefold()):
+    if not found or not re.search(wanted.metrics, found.group(1).casefold()):
         return None
     return found.group(1).casefold(), {name: value for name, _, value in re.findall(_LABEL, found.group(2) or "")}
 
@@ -364,17 +391,25 @@ def _labels_pairs(column: str, kind: str) -> str:
         return f"list_transform(map_entries({name}), lambda entry: {{'k': entry.key::varchar, 'v': entry.value::varchar}})"
     as_json = f"to_json({name})" if kind.upper().startswith("STRUCT") else f"try_cast({name} as json)"
     from_json = f"list_transform(json_keys({as_json}), lambda key: {{'k': key, 'v': {as_json}->>('$.\"' || key || '\"')}})"
-    from_text = (
-        f"list_transform(list_zip(regexp_extract_all({name}::varchar, {text(_LABEL)}, 1), regexp_extract_all({name}::varchar, {text(_LABEL)}, 3)),"
-        " lambda entry: {'k': entry[1], 'v': entry[2]})"
+    return f"coalesce({from_json}, {_text_pairs(f'{name}::varchar')}, [])"
+
+
+def _text_pairs(labels: str) -> str:
+    """The SQL of labels written as ``{name="value"}``; backslashes go."""
+    parts = ", ".join(f"regexp_extract_all({labels}, {text(_LABEL)}, {group})" for group in (1, 2, 3))
+    return (
+        f"list_transform(list_zip({parts}), lambda part: {{'k': coalesce(nullif(part[1], ''), part[2]),"
+        " 'v': replace(replace(replace(replace(part[3], '\\\\', chr(1)), '\\\"', '\"'), '\\n', chr(10)), chr(1), '\\')})"
     )
-    return f"coalesce({from_json}, {from_text}, [])"
 
 
-def _name_series(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: str) -> None:
-    """Number the series that are wanted, their labels without case, and turn times and values into what they are."""
+def _name_series(db: duckdb.DuckDBPyConnection, file: Path, source: Source, wanted: Wanted) -> None:
+    """Number the series that are wanted, and turn times and values into what they are."""
     nameless = source.option("metric") or next(iter(re.findall(_NAME, file.name.split(".")[0])), None)
-    nameless = nameless.casefold() if nameless and re.search(wanted, nameless.casefold()) else None
+    nameless = nameless.casefold() if nameless and re.search(wanted.metrics, nameless.casefold()) else None
+    name, value, there = (
+        ("pair.k", "pair.v", "pair.v is not null") if wanted.as_written else ("lower(trim(pair.k))", "trim(pair.v)", "trim(pair.v) <> ''")
+    )
     db.execute(
         f"""
         create or replace temp table prometheus_series as
@@ -383,22 +418,22 @@ def _name_series(db: duckdb.DuckDBPyConnection, file: Path, source: Source, want
         ),
 
         entries as (
-            select series, unnest(pairs) as pair from known where regexp_matches(metric, {text(wanted)})
+            select series, unnest(pairs) as pair, generate_subscripts(pairs, 1) as place from known where regexp_matches(metric, {text(wanted.metrics)})
         ),
 
         folded as (
-            select series, lower(trim(pair.k)) as name, min(trim(pair.v)) as value
+            select series, {name} as name, min({value}) as value, min(place) as place
             from entries
-            where trim(pair.v) <> ''
+            where {there}
             group by all
         ),
 
-        labelled as (select series, map(list(name), list(value)) as labels from folded group by series)
+        labelled as (select series, map(list(name order by place), list(value order by place)) as labels from folded group by series)
 
         select row_number() over (order by known.metric, known.series) as series_id, known.series, known.metric,
             coalesce(labelled.labels, map([]::varchar[], []::varchar[])) as labels
         from known left join labelled using (series)
-        where regexp_matches(known.metric, {text(wanted)})
+        where regexp_matches(known.metric, {text(wanted.metrics)})
         """
     )
     db.execute(
@@ -425,10 +460,5 @@ def _name_series(db: duckdb.DuckDBPyConnection, file: Path, source: Source, want
         f" where moment is not null and not ({no_number});"
         " drop table prometheus_typed; drop table prometheus_read; drop table prometheus_pairs"
     )
-    if (
-        not db.execute("select exists (from prometheus_series)").fetchone()[0]
-        and not db.execute("select exists (from unread)").fetchone()[0]
-    ):
-        raise DeliveryError(f"{file.name} has no metric of a GPU that Tollbook knows (docs/telemetry.md). Deliver the exporter's page.")
     db.execute("drop view if exists temp.delivery")
     db.execute("create temp view delivery as from prometheus_points")

@@ -115,7 +115,10 @@ def open_devices(db: duckdb.DuckDBPyConnection, file: Path, source: Source) -> N
     if nvidia_smi.is_one(file):
         nvidia_smi.open_points(db, file, source)
     else:
-        prometheus.open_points(db, file, source, WANTED, _CSV_COLUMNS)
+        prometheus.open_points(db, file, source, prometheus.Wanted(WANTED, "GPU metric", _CSV_COLUMNS))
+        found, unread = (db.execute(f"select exists (from {relation})").fetchone()[0] for relation in ("prometheus_series", "unread"))
+        if not found and not unread:
+            raise DeliveryError(f"{file.name} has no metric of a GPU that Tollbook knows (docs/telemetry.md). Deliver the exporter's page.")
     db.execute(_described(source))
     db.execute(_ENTITIES)
     measures = ", ".join(

@@ -12,9 +12,9 @@
     case when share_ratio is not null then json_merge_patch('{}'::json, json_object(
         'Elements', [json_merge_patch('{}'::json, json_object(
             'AllocatedRatio', share_ratio,
-            'UsageUnit', case when is_reciprocal or weight is null then null when method in ('proportional', 'by_resource') then currency_code
+            'UsageUnit', case when weight is null then null when is_reciprocal then 'part' when method in ('proportional', 'by_resource') then currency_code
                 when method = 'driver' then driver when method = 'weights' then 'weight' when method = 'even' then 'team' end,
-            'UsageQuantity', case when is_reciprocal or weight is null then null when method in ('proportional', 'by_resource') then weight / 1e12
+            'UsageQuantity', case when weight is null then null when is_reciprocal then weight when method in ('proportional', 'by_resource') then weight / 1e12
                 when method = 'driver' then weight / 1e9 when method = 'weights' then weight / 1e6 when method = 'even' then 1 end
         ))],
         'x_RuleId', rule_id, 'x_RuleVersion', rule_version, 'x_Step', step, 'x_IsReciprocal', case when is_reciprocal then true end,
