@@ -170,7 +170,7 @@ def model_lines(db, branch: Tree, model: str | None, day: date) -> None:
     _add_lines(
         branch,
         db.execute(
-            f"{_LINES} where model = ? and resource_id is null and charge_period_start < ?::date + interval 1 day"
+            f"{_LINES} where model = ? and charge_period_start < ?::date + interval 1 day"
             " and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
             " order by abs(reporting_effective_cost) desc, file_name, file_row",
             [model, day, day],

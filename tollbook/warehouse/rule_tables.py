@@ -234,6 +234,7 @@ ONE_IN_FORCE = {
 #: What a rule decides, in one spelling: a rule of another name that decides the same is its next version.
 DECIDES = {table: f"lower({key})" for table, key in ONE_IN_FORCE.items()} | {
     "owners": "lower(trim(field)) || ' ' || trim(pattern)",
+    "supporting_costs": "lower(trim(field)) || ' ' || trim(pattern)",
     "virtual_tags": "lower(trim(tag)) || ' ' || lower(trim(field)) || ' ' || trim(pattern)",
 }
 #: What such a key is called, where it is not one column.
