@@ -9,7 +9,6 @@ both, and the ratio.
 """
 
 import argparse
-import json
 import os
 import re
 import statistics
@@ -19,9 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import builds
 import duckdb
-
-TOLLBOOK = [sys.executable, "-m", "tollbook.cli"]
 
 # each sample names its GPU and the pod that held it, as dcgm-exporter labels it
 SAMPLES = """
@@ -56,23 +54,6 @@ def by_hand(folder: Path, yardstick: Path | None) -> float:
     return time.perf_counter() - started
 
 
-def built(workspace: Path) -> tuple[float, float]:
-    """Seconds of the models of metering and allocation with fct_gpu_hours, and peak resident memory in GB, of a build from nothing."""
-    process = subprocess.Popen([*TOLLBOOK, "build", "--full-refresh", "-w", str(workspace)], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit("the build failed")
-    results = json.loads((workspace / ".tmp" / "dbt" / "run_results.json").read_text())["results"]
-    manifest = json.loads((workspace / ".tmp" / "dbt" / "manifest.json").read_text())["nodes"]
-    ours = [
-        result["execution_time"]
-        for result in results
-        if manifest[result["unique_id"]]["resource_type"] == "model"
-        and re.search(r"intermediate/(metering|allocation)/|fct_gpu_hours", manifest[result["unique_id"]]["original_file_path"])
-    ]
-    return sum(ours), usage.ru_maxrss / 1e6
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scale", choices=["s", "m", "l"])
@@ -83,13 +64,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace = options.workspace or Path(folder) / "fleet"
         if not options.workspace:
-            subprocess.run([*TOLLBOOK, "demo", str(workspace), "--scale", options.scale], check=True, stdout=subprocess.DEVNULL)
-            subprocess.run([*TOLLBOOK, "load", "-w", str(workspace)], check=True, stdout=subprocess.DEVNULL)
+            builds.demo(workspace, options.scale)
         duckdb.execute(SAMPLES.format(landing=workspace / "landing", folder=folder))
         runs = []
         for _ in range(options.runs):
             hand = by_hand(Path(folder), options.yardstick)
-            models, peak = built(workspace)
+            by_model, peak = builds.seconds_by_model(workspace)
+            models = builds.of(by_model, "intermediate/(metering|allocation)/|fct_gpu_hours")
             runs.append((hand, models, models / hand, peak))
             print("by hand {:6.2f} s  models {:6.2f} s  ratio {:5.2f}  peak {:5.2f} GB".format(*runs[-1]), flush=True)
     print(
