@@ -21,3 +21,17 @@ def test_chargeback_equals_the_truth_the_fleet_was_made_from(tmp_path):
         ).fetchone()
         assert compared >= 2 * 6 and different == 0
         assert db.execute("select count(*) from quality.fct_checks where status = 'error'").fetchone() == (0,)
+
+        # what tenants cost, day by day: tokens alone, and with the training that each of falcon-7b's inferences bears
+        tokens, training = (f"'{workspace.root / 'truth' / name}.parquet'" for name in ("tokens", "training"))
+        compared, different = db.execute(
+            "select count(*), count(*) filter (found.cost is distinct from owed.cost)"
+            " from (select usage_date, tenant, coalesce(sum(vendor_cost), 0) + coalesce(sum(serving_cost), 0) as cost"
+            " from product.fct_tenant_costs group by all) as found"
+            f" full join (select usage_date, customer as tenant, sum(cost) as cost from {tokens} group by all) as owed using (usage_date, tenant)"
+        ).fetchone()
+        assert compared == 2 * 12 and different == 0
+        served, trained = db.execute(f"select (select sum(cost) from {tokens}), (select sum(cost) from {training})").fetchone()
+        assert trained > 0
+        assert db.execute("select sum(full_cost), sum(training_cost) from product.fct_token_costs").fetchone() == (served + trained, trained)
+        assert db.execute("select sum(cost) from product.fct_request_components").fetchone() == (served + trained,)

@@ -2,5 +2,5 @@
 {% macro timed_fields() %}
     {{ return(['charge_date', 'source_name', 'file_name', 'file_row', 'billed_by', 'billing_period', 'charge_category',
         'service_category', 'commitment_discount_status', 'capacity_reservation_status', 'resource_id', 'model', 'currency_code',
-        'component']) }}
+        'component', 'supporting_rule_id']) }}
 {% endmacro %}

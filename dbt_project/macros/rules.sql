@@ -5,7 +5,7 @@
 
   objects   CTE with `object_number`, the day, and the fields
   fields    columns of it that rules may name; `tags` stands for all its tags
-  kind      'owner' (config/owners.csv) or 'tag' (config/virtual_tags.csv)
+  kind      'owner' (config/owners.csv), 'tag' (config/virtual_tags.csv) or 'supporting' (config/supporting_costs.csv)
   Gives (object_number, tag, rule_id, rule_version, outcome), only for objects that some rule matched.
 #}
 {% macro decided_by_rules(objects, day, fields, kind) -%}

@@ -34,10 +34,10 @@
 
 {% macro priced_kinds() -%} {{ return(token_kinds().keys() | list + call_kinds().keys() | list) }} {%- endmacro %}
 
-{# Columns `<kind>_units`: how much of each kind a row of requests or of int_token_days has. #}
+{# Columns `<kind>_units`: how much of each kind a row of requests or of int_token_days has. An answer from a cache of answers asked no model. #}
 {% macro units_of_kinds() -%}
     {%- for kinds in [token_kinds(), call_kinds()] %}{% for kind, count in kinds.items() %}
-        {{ count }} as {{ kind }}_units{{ ',' if not loop.last }}
+        case when is_cached then 0 else {{ count }} end as {{ kind }}_units{{ ',' if not loop.last }}
     {%- endfor %}{{ ',' if not loop.last }}{% endfor %}
 {%- endmacro %}
 

@@ -95,6 +95,7 @@ def _draw_world(db: duckdb.DuckDBPyConnection, world: Scale, days: int, seed: in
         "requests_per_day": f"{world.requests}::bigint",
         "billing_lines_per_day": f"{world.billing_lines}::bigint",
         "holdings_per_day": f"{world.holdings}::bigint",
+        "training_life": f"{rules.TRAINING_LIFE}::bigint",
     }
     for name, value in variables.items():
         db.execute(f"set variable {name} = {value}")
@@ -123,7 +124,7 @@ def _write_truth(db: duckdb.DuckDBPyConnection, directory: Path) -> None:
     """Write what is owed, held and used; ``totals.json`` sums it over all days, amounts as text."""
     folder = directory / "truth"
     folder.mkdir(exist_ok=True)
-    for table in ("gpu_hours", "tokens", "team_costs"):
+    for table in ("gpu_hours", "tokens", "team_costs", "training"):
         db.execute(f"create table truth_{table} as {_sql(f'truth_{table}')}")
         db.execute(f"copy (from truth_{table}) to {text(str(folder / f'{table}.parquet'))} (format parquet)")
     sums = {

@@ -59,6 +59,10 @@ PRICES = (
 )
 
 
+#: How many inferences bear what it cost to train falcon-7b.
+TRAINING_LIFE = 100_000
+
+
 def write(directory: Path, teams: Sequence[str]) -> None:
     """Write settings and rules: tags first, then sub-account, namespace or Slurm account, which bear the team's name."""
     config = directory / "config"
@@ -80,6 +84,9 @@ def write(directory: Path, teams: Sequence[str]) -> None:
     _table(config, "prices", ",".join((*PRICE_COLUMNS, "currency")), ((*row, "USD") for row in PRICES))
     _table(config, "policies", "policy,value", [("model_cost_charged_to", "consumers")])
     _table(config, "exchange_rates", "from_currency,to_currency,rate", [])
+    # pods named train made falcon-7b
+    runs = [("falcon", "falcon-7b", "", "train", "inferences", TRAINING_LIFE, _SINCE)]
+    _table(config, "training_runs", "rule_id,model,model_version,job,amortise_by,life,in_service_on", runs)
 
 
 def _table(config: Path, name: str, columns: str, rows: Iterable[tuple]) -> None:

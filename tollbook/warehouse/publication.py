@@ -35,7 +35,8 @@ def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
         db.execute(f"attach {text(str(new_db))} as published (storage_version {text(STORAGE_VERSION)})")
         marts = db.execute(
             "select table_schema, table_name from information_schema.tables"
-            f" where table_catalog = current_catalog() and table_schema in {SCHEMAS} order by all"
+            " where table_catalog = current_catalog() and table_type = 'BASE TABLE'"  # a view reads what is not published
+            f" and table_schema in {SCHEMAS} order by all"
         ).fetchall()
         for schema, table in marts:
             db.execute(f"create schema if not exists published.{schema}")

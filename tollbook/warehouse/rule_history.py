@@ -14,7 +14,14 @@ import duckdb
 from tollbook.sources.typing import text
 
 #: Tables whose rules are kept in versions, and the column that says which rule a row is a version of.
-VERSIONED = {"owners": "rule_id", "virtual_tags": "rule_id", "teams": "team", "policies": "policy", "cost_sharing": "rule_id"}
+VERSIONED = {
+    "owners": "rule_id",
+    "virtual_tags": "rule_id",
+    "teams": "team",
+    "policies": "policy",
+    "cost_sharing": "rule_id",
+    "supporting_costs": "rule_id",
+}
 
 
 def remember(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], restate_from: date | None) -> int:

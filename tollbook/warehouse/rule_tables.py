@@ -48,6 +48,24 @@ TABLES: dict[str, dict[str, str]] = {
         "driver": "varchar",
         "receivers": "varchar",
     },
+    "supporting_costs": {
+        "rule_id": "varchar",
+        "priority": "integer",
+        "field": "varchar",
+        "pattern": "varchar",
+        "component": "varchar",
+        "share_by": "varchar",
+        "among": "varchar",
+    },
+    "training_runs": {
+        "rule_id": "varchar",
+        "model": "varchar",
+        "model_version": "varchar",
+        "job": "varchar",
+        "amortise_by": "varchar",
+        "life": "decimal(18,0)",
+        "in_service_on": "date",
+    },
 }
 _CLOCK_COLUMNS = ("region", "service_tier", "quantity_from", "time_from", "time_to")
 #: Columns that may be absent.
@@ -58,6 +76,8 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("cost_sharing", "within"),
     ("cost_sharing", "driver"),
     ("cost_sharing", "receivers"),
+    ("supporting_costs", "among"),
+    ("training_runs", "model_version"),
 }
 #: Columns that may be empty.
 OPTIONAL = {("teams", "cost_centre"), ("prices", "provider")} | ABSENT
@@ -77,6 +97,8 @@ POLICIES: dict[str, tuple[str, ...] | str] = {
 WHOLE_WORKSPACE = ("attached_by_tag", "down_xids", "model_cost_charged_to", "sample_gap_intervals")
 #: Ways to split a node's cost that need no rates of the workspace's own.
 BUILT_IN_SPLITS = ("gpu", "aws_weights", "max_share")
+#: What of a request supporting costs may be shared by.
+SHARED_BY = ("requests", "tokens", "input_tokens", "output_tokens", "retrievals", "bytes_out")
 CHOICES = {
     ("policies", "policy"): tuple(POLICIES),
     ("prices", "token_kind"): (
@@ -87,6 +109,8 @@ CHOICES = {
     ("resource_rates", "resource"): ("gpu", "cpu", "memory_gb", "disk_gb"),
     ("resource_rates", "rate_kind"): ("weight", "declared"),
     ("cost_sharing", "within"): ("node", "pool", "cluster", "everything"),
+    ("supporting_costs", "share_by"): SHARED_BY,
+    ("training_runs", "amortise_by"): ("inferences", "days"),
     ("cost_sharing", "method"): ("proportional", "by_resource", "even", "weights", "driver", "kept"),
 }
 #: Steps of cost_sharing.csv: int_costs__shared takes one after the other.
@@ -97,6 +121,19 @@ _LISTED = r"^\s*[^;=]+=\s*[0-9]+(\.[0-9]{1,6})?\s*(;\s*[^;=]+=\s*[0-9]+(\.[0-9]{
 _NAMES_COMPONENT = r"(^|;)\s*component\s*:"
 #: Checks of whole rows: table to (column named, SQL that is true of a row to refuse, what is said). All columns are text there.
 CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "supporting_costs": (
+        (
+            "among",
+            r"not regexp_matches(among, '^\s*(provider|model|model_version|variant|request_kind|team|tenant|feature|region)\s*:\s*\S')",
+            "is not a property of requests and a pattern, such as feature:search* or request_kind:embedding",
+        ),
+        (
+            "component",
+            "lower(trim(component)) in ('vendor', 'training') or lower(component) like 'serving%'",
+            "is a component that bills, servers and training have already; name what the cost is, such as gateway or vector_store",
+        ),
+    ),
+    "training_runs": (("life", "try_cast(life as decimal(18,0)) <= 0", "is not above 0"),),
     "resource_rates": (("rate", "try_cast(rate as double) < 0", "is negative"),),
     "cost_sharing": (
         ("step", f"not regexp_matches(trim(step), '^[1-{SHARING_STEPS}]$')", f"is no step from 1 to {SHARING_STEPS}"),
@@ -161,7 +198,11 @@ LINE_FIELDS = (
     "charge_description",
 )
 HOLDING_FIELDS = ("source_name", "namespace", "account", "user_name", "pool", "cluster", "name")
-FIELDS = {"owners": {*LINE_FIELDS, *HOLDING_FIELDS}, "virtual_tags": set(LINE_FIELDS)}
+FIELDS = {
+    "owners": {*LINE_FIELDS, *HOLDING_FIELDS},
+    "supporting_costs": {*LINE_FIELDS, *HOLDING_FIELDS},
+    "virtual_tags": set(LINE_FIELDS),
+}
 #: What no two rules may say for the same day.
 ONE_IN_FORCE = {
     "teams": "team",

@@ -3,7 +3,7 @@ select
     moment(getvariable('day') * 86400) + to_microseconds(number * 86400000000 // getvariable('requests_per_day')) as time,
     'req-' || getvariable('day') || '-' || number as request,
     case when one % 10 = 0 then upper(team) else team end as team,
-    'customer-' || ((one >> 56) % 12)::varchar as customer,
+    customer,
     ['chat', 'search', 'batch', 'evaluation'][(1 + (two >> 56) % 4)::bigint] as feature,
     provider as vendor,
     model,
@@ -11,5 +11,5 @@ select
     cached_tokens,
     output_tokens as completion_tokens,
     ((two >> 40) % 4000 + 100)::double / 1000 as latency_s,
-    case when (two >> 36) % 50 = 0 then 'error' else 'ok' end as status
+    status
 from requests

@@ -31,6 +31,8 @@ select
     end as fresh_tokens,
     case when (two >> 16) % 3 = 0 then (two >> 24)::bigint % 1000 else 0 end as cached_tokens,
     10 + (two % 500)::bigint as output_tokens,
+    'customer-' || ((one >> 56) % 12)::varchar as customer,
+    case when (two >> 36) % 50 = 0 then 'error' else 'ok' end as status,
     one,
     two
 from drawn;
@@ -66,7 +68,9 @@ select
     model,
     provider,
     team,
+    customer,
     count(*) as request_count,
+    count(*) filter (where status = 'ok') as success_count,
     sum(fresh_tokens)::bigint as fresh_tokens,
     sum(cached_tokens)::bigint as cached_tokens,
     sum(output_tokens)::bigint as output_tokens

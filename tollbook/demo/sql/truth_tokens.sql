@@ -1,9 +1,10 @@
--- Requests and tokens of each day, model and team that was named (NULL: none), and what the team owes for them; a model
+-- Requests and tokens of each day, model, team that was named (NULL: none) and customer, and what is owed for them; a model
 -- without a bill and a price costs an unknown amount, NULL.
 with tokens as (
     select
-        day, provider, model, team,
+        day, provider, model, team, customer,
         sum(request_count)::bigint as request_count,
+        sum(success_count)::bigint as success_count,
         sum(fresh_tokens)::bigint as fresh_tokens,
         sum(cached_tokens)::bigint as cached_tokens,
         sum(output_tokens)::bigint as output_tokens
@@ -34,7 +35,9 @@ select
     provider as provider_name,
     model,
     team,
+    customer,
     request_count,
+    success_count,
     fresh_tokens + cached_tokens as input_tokens,
     cached_tokens as cached_input_tokens,
     output_tokens,
@@ -52,4 +55,4 @@ select
 from tokens
 left join served using (day, model)
 left join list_prices using (model)
-order by usage_date, model, team
+order by usage_date, model, team, customer

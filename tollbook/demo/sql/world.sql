@@ -189,9 +189,9 @@ create table prices as
 select model, token_kind, price_per_million::decimal(9, 2) as price_per_million
 from (select unnest(getvariable('prices'), recursive := true));
 
--- Tokens by hour, model and team that was named; filled day by day.
+-- Tokens by hour, model, team that was named and customer; filled day by day.
 create table token_hours (
-    day bigint, hour bigint, model varchar, provider varchar, team varchar, request_count bigint,
+    day bigint, hour bigint, model varchar, provider varchar, team varchar, customer varchar, request_count bigint, success_count bigint,
     fresh_tokens bigint, cached_tokens bigint, output_tokens bigint
 );
 

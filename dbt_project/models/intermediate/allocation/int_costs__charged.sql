@@ -21,7 +21,7 @@ consumed as (
         allocated.billing_period, allocated.bill_team, allocated.currency_code
     from {{ ref('int_model_days__allocated') }} as allocated
     inner join days on allocated.usage_date = days.usage_date
-    where days.model_cost_charged_to = 'consumers'
+    where days.model_cost_charged_to = 'consumers' and allocated.figure = 'allocated'
 ),
 
 direct as (
@@ -79,7 +79,7 @@ tokens as (
         null as cluster, null as pool, null as node, allocated.allocated_cost as cost, allocated.currency_code
     from {{ ref('int_model_days__allocated') }} as allocated
     inner join days on allocated.usage_date = days.usage_date
-    where days.model_cost_charged_to = 'consumers' and {{ in_build_days('allocated.usage_date') }}
+    where days.model_cost_charged_to = 'consumers' and allocated.figure = 'allocated' and {{ in_build_days('allocated.usage_date') }}
 ),
 
 -- usage of a vendor whose bill is not in yet; an own fleet's cost is on the node's bill already

@@ -1,4 +1,4 @@
--- One row per billing line: its owner and virtual tags by rule, and its costs in the reporting currency. A billing period has one rate:
+-- One row per billing line: its owner, virtual tags and what it supports by rule, and its costs in the reporting currency. A billing period has one rate:
 -- that of its first day, so a line and its later correction are each converted at the rate of the bill they stand on.
 {{ config(day_column='charge_date') }}
 
@@ -16,6 +16,10 @@ owners as (
 
 tag_decisions as (
     {{ decided_by_rules('lines', 'charge_date', ['tags'] + line_fields(), 'tag') }}
+),
+
+supporting as (
+    {{ decided_by_rules('lines', 'charge_date', ['tags'] + line_fields(), 'supporting') }}
 ),
 
 virtual_tags as (
@@ -62,6 +66,7 @@ select
     owners.rule_version as owner_rule_version,
     virtual_tags.virtual_tags,
     virtual_tags.virtual_tag_rules,
+    supporting.rule_id as supporting_rule_id,
     coalesce(virtual_tags.component, rated.component) as component,
     rated.exchange_rate::decimal(38, 20) as exchange_rate,
     {{ convert_money('rated.billed_cost', 'rated.exchange_rate') }} as reporting_billed_cost,
@@ -71,6 +76,7 @@ select
     rated.currency_code
 from rated
 left join owners on rated.object_number = owners.object_number
+left join supporting on rated.object_number = supporting.object_number
 left join virtual_tags on rated.object_number = virtual_tags.object_number
 left join {{ source('config', 'teams') }} as teams
     on lower(owners.outcome) = lower(teams.team) and {{ in_force('teams', 'rated.charge_date') }}

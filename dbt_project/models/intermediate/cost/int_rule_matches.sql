@@ -1,5 +1,6 @@
 -- One row per value of a field that occurs in the build's days and rule that matches it, with the rule's version and validity.
--- Rules say who owns (config/owners.csv) or which virtual tag holds (config/virtual_tags.csv). Field `tags` stands for a whole
+-- Rules say who owns (config/owners.csv), which virtual tag holds (config/virtual_tags.csv) or that requests rest on it
+-- (config/supporting_costs.csv). Field `tags` stands for a whole
 -- tags text: a rule on `tag:<key>` matches the texts that hold a matching value.
 {{ config(materialized='table') }}
 
@@ -13,6 +14,11 @@ with rules as (
         'tag' as rule_kind, lower(trim(tag)) as tag, rule_id, rule_version, priority, lower(trim(field)) as field,
         trim(pattern) as pattern, trim(value) as outcome, valid_from, valid_to
     from {{ source('config', 'virtual_tags') }}
+    union all
+    select
+        'supporting' as rule_kind, null as tag, rule_id, rule_version, priority, lower(trim(field)) as field,
+        trim(pattern) as pattern, rule_id as outcome, valid_from, valid_to
+    from {{ source('config', 'supporting_costs') }}
 ),
 
 seen as (

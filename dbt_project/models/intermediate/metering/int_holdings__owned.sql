@@ -1,4 +1,5 @@
--- One row per holding, node and start: who owns it by rule (labels, namespace, account, user, pool, cluster, name).
+-- One row per holding, node and start: who owns it by rule (labels, namespace, account, user, pool, cluster, name), and which rule of
+-- config/supporting_costs.csv says that requests rest on it.
 {{ config(day_column='holding_date') }}
 
 with holdings as (
@@ -12,6 +13,10 @@ with holdings as (
 
 owners as (
     {{ decided_by_rules('holdings', 'holding_date', ['tags'] + holding_fields(), 'owner') }}
+),
+
+supporting as (
+    {{ decided_by_rules('holdings', 'holding_date', ['tags'] + holding_fields(), 'supporting') }}
 )
 
 select
@@ -23,8 +28,10 @@ select
     holdings.started_at,
     owners.outcome as team,
     teams.cost_centre,
-    owners.rule_id as owner_rule_id
+    owners.rule_id as owner_rule_id,
+    supporting.rule_id as supporting_rule_id
 from holdings
 left join owners on holdings.object_number = owners.object_number
+left join supporting on holdings.object_number = supporting.object_number
 left join {{ source('config', 'teams') }} as teams
     on lower(owners.outcome) = lower(teams.team) and {{ in_force('teams', 'holdings.holding_date') }}

@@ -1,5 +1,5 @@
--- The day's tokens at the prices of their hour: one row per day, provider, model, team, tenant and feature, with how the model is
--- served (`vendor`, `self_hosted`; NULL where no bill names it) and list_cost, NULL where a kind of token or call that was used has no
+-- The day's tokens at the prices of their hour: one row per day and all that requests are told apart by (request_dimensions), with how the
+-- model is served (`vendor`, `self_hosted`; NULL where no bill names it) and list_cost, NULL where a kind of token or call that was used has no
 -- price; what has none is counted (unpriced_tokens, unpriced_calls). list_input_cost and list_output_cost are the two sides, without
 -- fees by the call, each rounded by itself. cache_saving_cost: what the cache saved, net of what writing to it cost.
 {% set kinds = priced_kinds() -%}
@@ -32,12 +32,11 @@ at_prices as (
 
 together as (
     select
-        usage_date, source_name, provider, model, team, cost_centre, tenant, feature,
-        sum(request_count)::bigint as request_count,
-        {% for column in token_columns() -%}
-        sum({{ column }})::bigint as {{ column }},
-        {% endfor -%}
-        sum(token_count)::bigint as token_count,
+        usage_date, {{ request_dimensions() | join(', ') }},
+        {%- for measure in request_measures() %}
+        sum({{ measure }})::bigint as {{ measure }},
+        {%- endfor %}
+        bool_or(is_sampled) as is_sampled,
         bool_or({% for kind in input_kinds %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_input_price,
         bool_or({% for kind in output_kinds %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_output_price,
         bool_or({% for kind in call_kinds() %}{{ lacks_price(kind) }}{{ ' or ' if not loop.last }}{% endfor %}) as lacks_call_price,
@@ -85,7 +84,7 @@ kinds_of_model as (
 select
     costed.*,
     row_number() over (
-        order by costed.source_name, costed.provider, costed.model, costed.team, costed.tenant, costed.feature, costed.usage_date
+        order by costed.usage_date, {% for name in request_dimensions() %}costed.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
     ) as token_row,
     case when costed.provider is not null then named.pool_kind else coalesce(own.pool_kind, vendor.pool_kind) end as pool_kind,
     {{ from_units('costed.list_weight') }} as list_cost
