@@ -89,7 +89,9 @@ def test_every_count_is_what_the_vendors_own_reader_takes_from_the_payload(ask):
 
 def test_every_published_price_but_those_the_list_does_not_have(ask):
     assert ask(f"select count(*), count(priced.feature) {JOINED} where published.input_price is not null") == [(1731, 1731)]
-    unlisted = f"select provider_id, published.model, count(*) {JOINED} where input_price is not null and list_input_cost is null group by all"
+    unlisted = (
+        f"select provider_id, published.model, count(*) {JOINED} where input_price is not null and list_input_cost is null group by all"
+    )
     assert {row[:2]: row[2] for row in ask(unlisted)} == NOT_LISTED
     other_input = f"select count(*) {JOINED} where list_input_cost <> input_price"
     assert ask(other_input) == [(0,)]
@@ -103,7 +105,9 @@ def test_the_image_models_of_which_the_list_has_one_output_price(ask):
     # 1,290 tokens of an image and 14 of words at 30; the words at 2.50 elsewhere
     query = f"select list_output_cost, output_price {JOINED} where seq = 70 and provider_id = 'google' and api_flavor = 'default'"
     ((ours, published),) = ask(query)
-    ((images, tokens),) = ask("select output_image_tokens, output_tokens from raw.requests where feature = '70 default' and provider = 'google'")
+    ((images, tokens),) = ask(
+        "select output_image_tokens, output_tokens from raw.requests where feature = '70 default' and provider = 'google'"
+    )
     assert ours == tokens * Decimal("0.00003")
     assert published == images * Decimal("0.00003") + (tokens - images) * Decimal("0.0000025")
 
