@@ -89,7 +89,10 @@ def test_what_has_no_price_of_its_own_is_priced_as_what_it_is_part_of(read):
 def test_who_sells_the_models_of_others_has_their_prices_after_its_own(db, tmp_path):
     file = tmp_path / "data.json"
     model = {"id": "m", "prices": {"output_mtok": 1}}
-    providers = [{"id": "a", "models": [model]}, {"id": "b", "models": [model | {"prices": {"output_mtok": 2}}], "fallback_model_providers": ["a", "x"]}]
+    providers = [
+        {"id": "a", "models": [model]},
+        {"id": "b", "models": [model | {"prices": {"output_mtok": 2}}], "fallback_model_providers": ["a", "x"]},
+    ]
     file.write_text(json.dumps(providers))
     assert rows_of(db, file, "provider, price::int, book, file_row") == [("a", 1, None, 1), ("b", 1, "list fallback", 1), ("b", 2, None, 2)]
 

@@ -43,7 +43,15 @@ def table(rows):
 
 
 def price(model, kind, amount, per=1_000_000, **more):
-    return {"book": "list", "provider": "V", "model": model, "price_kind": kind, "price": amount, "per_quantity": per, "currency": "USD"} | more
+    return {
+        "book": "list",
+        "provider": "V",
+        "model": model,
+        "price_kind": kind,
+        "price": amount,
+        "per_quantity": per,
+        "currency": "USD",
+    } | more
 
 
 def prices(model, per=1_000_000, **kinds):

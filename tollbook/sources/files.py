@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +55,13 @@ def open_delivery(
     sniff: bool = False,
     exact: bool = False,
     any_delimiter: bool = False,
+    names: Sequence[str] = (),
 ) -> Opened:
     """Make ``delivery`` and ``unread`` for ``file``; CSV columns stay text, or get the types DuckDB finds (``sniff``).
 
     ``exact``: fractions among the types found are decimals of every delivered digit instead of binary floats.
     ``any_delimiter``: the delimiter is the one that cuts the header into most fields, as it always is with ``sniff``.
+    ``names``: columns of a CSV file that has no header.
 
     Raises:
         DeliveryError: the file is empty, cut off, of an unknown kind, or has no header that makes sense.
@@ -73,7 +76,7 @@ def open_delivery(
         if kind(file) in _JSON:
             return _json_as_text(db, file) if all_text else _json(db, file, exact)
         if kind(file) in _TEXT:
-            return _csv(db, file, sniff and not all_text, exact, any_delimiter)
+            return _csv(db, file, sniff and not all_text, exact, any_delimiter, names)
     except (duckdb.Error, OSError, EOFError, zstandard.ZstdError) as error:
         raise DeliveryError(f"{file.name} cannot be read; it may be cut off or damaged: {_first_line(error)}") from error
     raise DeliveryError(f"{file.name}: unknown kind of file; known are {', '.join(SUFFIXES)}, also with .gz or .zst")
@@ -185,33 +188,33 @@ def _json(db: duckdb.DuckDBPyConnection, file: Path, exact: bool) -> Opened:
     return Opened(_columns(db), is_text=False)
 
 
-def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool, exact: bool, any_delimiter: bool) -> Opened:
+def _csv(db: duckdb.DuckDBPyConnection, file: Path, sniff: bool, exact: bool, any_delimiter: bool, names: Sequence[str]) -> Opened:
     delimiter = _TEXT[kind(file)]
     if sniff or any_delimiter:
         delimiter = guess_delimiter(header(file))
     types = "sample_size = -1" if sniff else "all_varchar = true"
+    head = f"header = false, names = [{', '.join(map(text, names))}]" if names else "header = true"
     if sniff and exact:
-        found = db.execute(
-            f"describe from read_csv({path_text(file)}, header = true, delim = '{delimiter}', quote = '\"', {types})"
-        ).fetchall()
+        found = db.execute(f"describe from read_csv({path_text(file)}, {head}, delim = '{delimiter}', quote = '\"', {types})").fetchall()
         floats = [row[0] for row in found if row[1] == "DOUBLE"]
         types += f", types = {{{', '.join(f'{quoted(name)}: VARCHAR' for name in floats)}}}" if floats else ""
     db.execute("drop table if exists reject_errors; drop table if exists reject_scans")
     # what is kept in order gets its record number from its place, which is cheaper than a window
     db.execute(
-        f"create temp table delivery_text as select * from read_csv({path_text(file)}, header = true, delim = '{delimiter}',"
+        f"create temp table delivery_text as select * from read_csv({path_text(file)}, {head}, delim = '{delimiter}',"
         f" quote = '\"', escape = '\"', {types}, store_rejects = true, max_line_size = 16777216)"
     )
     unread = db.execute("select count(distinct line) from reject_errors").fetchone()[0]
     _refuse_runaway_quote(db, file)
-    _refuse_two_columns_of_one_name(db, file, delimiter)
+    if not names:
+        _refuse_two_columns_of_one_name(db, file, delimiter)
     if sniff and exact:
         _floats_as_decimals(db, floats)
     if not unread:
         db.execute(f"create temp view delivery as select *, {_place(db)} as file_row from delivery_text")
         return Opened(_columns(db), is_text=True)
     db.execute(
-        "insert into unread select line - 1, coalesce(column_name, ''), csv_line, error_message from reject_errors"
+        f"insert into unread select line - {0 if names else 1}, coalesce(column_name, ''), csv_line, error_message from reject_errors"
         " qualify row_number() over (partition by line order by column_idx) = 1"
     )
     db.execute(

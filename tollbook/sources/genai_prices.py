@@ -227,14 +227,18 @@ def _of_one(prices: dict[str, Any], common: dict[str, str | None], is_whole: boo
     for key, instead in _STANDS_FOR.items() if is_whole and stated else ():
         known = [one for one in instead if one in stated and stated[one][1] is None]
         # cached audio is as much cached as it is audio: where both have a price, the list does not say which
-        if key not in stated and known and known[:2] != ["cache_read_mtok", "input_audio_mtok"]:
-            if key != "cache_write_mtok" or "cache_write_5m_mtok" not in stated:
-                stated[key] = (stated[known[0]][0], known[0])
+        is_said = key in stated or (key == "cache_write_mtok" and "cache_write_5m_mtok" in stated)
+        if known and not is_said and known[:2] != ["cache_read_mtok", "input_audio_mtok"]:
+            stated[key] = (stated[known[0]][0], known[0])
     for key, (price, priced_as) in stated.items():
         unit = _UNIT.match(key)
         # a unit other than tokens or counts belongs to the kind
         kind = key if unit is None else unit["kind"] if unit["unit"] in ("tok", "count") else f"{unit['kind']}_{unit['unit']}"
-        row = common | {"price_kind": _KINDS.get(kind, kind), "per_quantity": _SCALES[unit["scale"]] if unit else "1", "priced_as": priced_as}
+        row = common | {
+            "price_kind": _KINDS.get(kind, kind),
+            "per_quantity": _SCALES[unit["scale"]] if unit else "1",
+            "priced_as": priced_as,
+        }
         if not isinstance(price, dict):
             yield row | {"price": price}
             continue

@@ -1,7 +1,7 @@
 """Any CSV, JSON lines or Parquet file as a canonical table, by a SQL projection in ``tollbook.yml``; no code.
 
 The projection is one SELECT from ``delivery`` (the file). Its casts are tried row by row: a value that cannot be cast is
-quarantined with its row and column, the other rows load.
+quarantined with its row and column, the other rows load. A CSV file without a header has its columns named by the option ``columns``.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ def project(db: duckdb.DuckDBPyConnection, file: Path, source: Source, currency:
     ``cast_fault`` is NULL or the struct (column_name, value, reason) of the first cast that failed in a row.
 
     Raises:
-        ConfigError: the projection is no SELECT from ``delivery``, or names columns that do not exist.
+        ConfigError: the projection is no SELECT from ``delivery``, or names columns that do not exist; ``columns`` is no list.
         DeliveryError: unreadable file.
     """
     # where money goes, no digit may pass through a binary float; telemetry is measured in floats anyway
     exact = any(column["type"] == "decimal(38,20)" for column in canonical_tables()[source.table]["columns"].values())
-    opened = files.open_delivery(db, file, sniff=True, exact=exact)
+    names = source.option("columns", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{source.name}: option columns is {names!r}; it must list the columns of a CSV file without a header.")
+    opened = files.open_delivery(db, file, sniff=True, exact=exact, names=names)
     if source.select is None:
         known = canonical_tables()[source.table]["columns"]
         by_name = [column for column in opened.columns if column.casefold() in known]

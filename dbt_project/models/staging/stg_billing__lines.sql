@@ -40,6 +40,12 @@ select
         {{ json_field('lines.sku_price_details', 'model') }},
         {{ json_field('lines.tags', 'model') }}
     ) as model,
+    -- provisioned throughput is billed by the hour, whether or not anyone asks anything of it
+    coalesce(
+        {{ service_tier(json_field('lines.sku_price_details', 'ServiceTier')) }},
+        {{ service_tier(json_field('lines.tags', 'service_tier')) }},
+        case when regexp_matches(lower(concat_ws(' ', lines.sku_meter, lines.charge_description)), 'provisioned|\bptu') then 'provisioned' end
+    ) as service_tier,
     (case when is_one_currency then lines.billed_cost else lines.pricing_billed_elsewhere end)::decimal(38, 20) as pricing_billed_cost,
     case when is_one_currency then lines.effective_cost else lines.pricing_currency_effective_cost end as pricing_effective_cost,
     case

@@ -28,13 +28,16 @@ direct as (
     select
         spread.usage_date, spread.source_name, spread.billed_by, spread.billing_period, spread.team, spread.cost_centre,
         case when spread.is_unused_commitment then 'unused_commitment' when spread.team is null then 'unowned' else 'allocated' end as bucket,
-        case when spread.model is not null then 'tokens_vendor' else spread.component end as component,
+        case
+            when spread.pool_kind = 'provisioned' and spread.is_unused_commitment then 'provisioned_unused'
+            when spread.model is not null then 'tokens_' || spread.pool_kind else spread.component
+        end as component,
         null::varchar as cluster, null::varchar as pool, null::varchar as node, spread.cost, spread.currency_code
-    from {{ ref('int_charges__spread') }} as spread
+    from {{ ref('int_charges__by_use') }} as spread
     left join costed_slots
         on spread.hour_start_at = costed_slots.hour_start_at and spread.resource_id = costed_slots.resource_id
     left join consumed
-        on spread.usage_date = consumed.usage_date and spread.model = consumed.model and consumed.pool_kind = 'vendor'
+        on spread.usage_date = consumed.usage_date and spread.model = consumed.model and spread.pool_kind = consumed.pool_kind
         and spread.source_name = consumed.source_name and spread.billed_by = consumed.billed_by
         and spread.billing_period = consumed.billing_period and spread.team is not distinct from consumed.bill_team
         and spread.resource_id is null and not spread.is_unused_commitment

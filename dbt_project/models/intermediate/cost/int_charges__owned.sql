@@ -60,6 +60,7 @@ select
     rated.capacity_reservation_status,
     rated.resource_id,
     rated.model,
+    rated.service_tier,
     owners.outcome as team,
     teams.cost_centre,
     owners.rule_id as owner_rule_id,

@@ -38,6 +38,8 @@ select
         as is_unused_commitment,
     case when is_of_node then resource_id end as resource_id,
     case when charge_category = 'Usage' then model end as model,
+    -- whose hours int_provisioned_hours tells apart
+    coalesce(charge_category = 'Usage' and model is not null and service_tier = 'provisioned' and not is_of_node, false) as is_provisioned,
     supporting_rule_id,
     team,
     cost_centre,
@@ -63,6 +65,7 @@ select
     false as is_unused_commitment,
     priced.resource_id,
     null as model,
+    false as is_provisioned,
     null as supporting_rule_id,
     null as team,
     null as cost_centre,

@@ -1,4 +1,5 @@
--- What serving a model cost on a day: one row per day, model, bill, figure and phase. Pool `vendor`: billing lines that name the model;
+-- What serving a model cost on a day: one row per day, model, bill, figure and phase. Pool `vendor`: billing lines that name the model; `provisioned`:
+-- those of provisioned throughput, in hours in which it served requests;
 -- `self_hosted`: what its serving holdings were allocated. Figure `allocated` is that cost, `used` the part of it in which the GPUs were seen at
 -- work (no row where nobody looked). Own cost is split into the phases prefill and decode by the time that the day's requests spent in them
 -- (phase_method `measured` by the server, `latency`: time to first token and the rest); phase `all` where no request tells.
@@ -62,7 +63,16 @@ select
     null::varchar as phase_method,
     sum(cost) as cost
 from {{ ref('int_charges__spread') }}
-where model is not null and resource_id is null and not is_unused_commitment and {{ in_build_days('usage_date') }}
+where model is not null and resource_id is null and not is_unused_commitment and not is_provisioned and {{ in_build_days('usage_date') }}
+group by all
+
+union all by name
+
+select
+    usage_date, model, 'provisioned' as pool_kind, source_name, billed_by, billing_period, team, cost_centre, currency_code,
+    'allocated' as figure, 'all' as phase, sum(cost) as cost
+from {{ ref('int_provisioned_hours') }}
+where is_used and {{ in_build_days('usage_date') }}
 group by all
 
 union all by name

@@ -9,13 +9,13 @@ models as (
     select
         usage_date, token_row,
         case
-            when pool_kind = 'vendor' then 'vendor' when phase = 'all' then 'serving' else 'serving_' || phase
+            when pool_kind in ('vendor', 'provisioned') then 'vendor' when phase = 'all' then 'serving' else 'serving_' || phase
         end as component,
         source_name, billed_by, billing_period, split_method,
         case when phase <> 'all' then phase when split_method = 'list_price' then 'list_price' else 'tokens' end as weight_kind,
         case when source_name in (select priced_nodes.source_name from priced_nodes) then 'estimated' else 'billed' end as basis,
         sum(allocated_cost) filter (where figure = 'allocated') as cost,
-        case when pool_kind = 'vendor' then sum(allocated_cost) else sum(allocated_cost) filter (where figure = 'used') end as used_cost
+        case when pool_kind in ('vendor', 'provisioned') then sum(allocated_cost) else sum(allocated_cost) filter (where figure = 'used') end as used_cost
     from {{ ref('int_model_days__allocated') }}
     where {{ in_build_days('usage_date') }}
     group by usage_date, token_row, pool_kind, phase, source_name, billed_by, billing_period, split_method

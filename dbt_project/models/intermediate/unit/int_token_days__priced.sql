@@ -86,12 +86,23 @@ select
     row_number() over (
         order by costed.usage_date, {% for name in request_dimensions() %}costed.{{ name }}{{ ', ' if not loop.last }}{% endfor %}
     ) as token_row,
-    case when costed.provider is not null then named.pool_kind else coalesce(own.pool_kind, vendor.pool_kind) end as pool_kind,
+    case
+        when provisioned.pool_kind is not null then provisioned.pool_kind
+        when costed.provider is not null then named.pool_kind
+        else coalesce(own.pool_kind, vendor.pool_kind)
+    end as pool_kind,
     {{ from_units('costed.list_weight') }} as list_cost
 from costed
 left join pools as named
     on costed.usage_date = named.usage_date and costed.model = named.model and lower(costed.provider) = named.billed_by
     and named.pool_kind = 'vendor'
+left join (
+    select distinct usage_date, model, pool_kind, case when is_named then billed_by end as billed_by
+    from pools cross join (values (true), (false)) as told (is_named)
+    where pool_kind = 'provisioned'
+) as provisioned
+    on costed.usage_date = provisioned.usage_date and costed.model = provisioned.model and costed.service_tier = 'provisioned'
+    and lower(costed.provider) is not distinct from provisioned.billed_by
 left join kinds_of_model as own
     on costed.usage_date = own.usage_date and costed.model = own.model and own.pool_kind = 'self_hosted'
 left join kinds_of_model as vendor

@@ -13,7 +13,8 @@ with tokens as (
         sum(case when list_cost is null then token_count + coalesce(cache_write_tokens, 0) else 0 end)::double as unpriced_quantity,
         case when bool_and(list_cost is not null) then sum(list_cost) end as estimated_cost
     from {{ ref('int_token_days__priced') }}
-    where provider is not null and {{ in_build_days('usage_date') }}
+    -- provisioned throughput is paid by the hour: no price of a token can be right about it
+    where provider is not null and pool_kind is distinct from 'provisioned' and {{ in_build_days('usage_date') }}
     group by usage_date, lower(provider), model, pool_kind
 ),
 
