@@ -4,8 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from tests.job_cases import SETTINGS, at, cases
+from tests.job_cases import COLUMNS, SETTINGS, at, cases
 from tollbook import pipeline
+from tollbook.errors import ConfigError
+from tollbook.warehouse import config, schema
 from tollbook.workspace import Workspace
 
 
@@ -219,3 +221,24 @@ def test_nights_that_bring_it_bit_by_bit_end_as_all_at_once(built, tmp_path, ask
     for mart in MARTS:
         query = f"select * from engineering.fct_{mart} order by all"
         assert ask(workspace, query) == ask(built, query), mart
+
+
+REFUSED = [
+    ("job_costs", "r,api,bucket:idle,calls,,", "column cost", "is not service:, provider:, component:, resource:, team: and a name"),
+    ("job_costs", "r,api,service:maps;,calls,,\nr,api,team:a,calls,,", "column valid_from", "same rule_id"),
+    ("job_costs", "r,fees,service:maps,calls,,", "column component", "is not one of 'api', 'egress', 'storage', 'observability'"),
+    ("job_costs", "r,api,service:,calls,,", "column cost", "is not service:"),
+    ("people_rates", "sre,-1,USD,,", "column rate_per_hour", "is negative"),
+    ("people_rates", "sre,1,US,,", "column currency", "is not a currency code"),
+    ("people_rates", "sre,1,USD,,\nSRE,2,USD,2026-09-01,", "column valid_from", "same role"),
+]
+
+
+@pytest.mark.parametrize(("table", "rows", "column", "says"), REFUSED)
+def test_rules_that_cannot_be_used_are_refused(workspace, table, rows, column, says):
+    ws = workspace("currency: USD\nsources: []\n", {f"config/{table}.csv": f"{COLUMNS[table]}\n{rows}\n"})
+    with ws.connect() as db:
+        schema.ensure(db)
+        with pytest.raises(ConfigError, match=column) as refusal:
+            config.load(ws, db)
+    assert says in str(refusal.value)
