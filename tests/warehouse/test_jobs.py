@@ -242,3 +242,11 @@ def test_rules_that_cannot_be_used_are_refused(workspace, table, rows, column, s
         with pytest.raises(ConfigError, match=column) as refusal:
             config.load(ws, db)
     assert says in str(refusal.value)
+
+
+def test_what_an_earlier_version_built_is_not_published_any_more(workspace):
+    ws = workspace("currency: USD\nsources: []\n")
+    with ws.connect() as db:
+        db.execute("create schema engineering; create table engineering.fct_job_costs as select 1 as job_id")
+        schema.ensure(db)
+        assert db.execute("select count(*) from information_schema.tables where table_name = 'fct_job_costs'").fetchone() == (0,)
