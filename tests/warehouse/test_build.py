@@ -57,8 +57,8 @@ def test_an_attempt_that_two_dumps_repeat_is_held_once(workspace, ask):
     ended = PODS + 'job@1,k,n1,1,1,2026-09-01 00:00,2026-09-01 05:00,"",\n'
     ws = workspace(SETTINGS, {"landing/fleet/a.csv": fleet, "landing/pods/day1.csv": running})
     night(ws)
-    held = "select round(sum(gpu_hours), 6), max(outcome) from engineering.fct_job_costs"
-    assert ask(ws, held) == [(72.0, None)]  # to the horizon
+    held = "select round(sum(gpu_hours), 6), max(outcome) from engineering.fct_jobs"
+    assert ask(ws, held) == [(72.0, "running")]  # to the horizon
     (ws.root / "landing/pods/day2.csv").write_text(ended)
     night(ws)
     assert ask(ws, held) == [(5.0, None)]
