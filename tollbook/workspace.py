@@ -51,6 +51,8 @@ FORMATS = {
     "gitlab_ci": "holdings",
     "aws_lambda": "holdings",
     "litellm_spend": "requests",
+    "otel_genai": "requests",
+    "otel_spans": "spans",
 }
 _SECRET = re.compile(
     r"(?i)(^|_)(key|key_id|secret|token|password|passwd|credentials?|connection_string|sas|username|signature|authorization)$"

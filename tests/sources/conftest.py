@@ -45,7 +45,7 @@ def typed(db):
         bad = dictionaries(
             db.execute(
                 f"select file_row, fault.column_name, fault.reason from ({rows}) where fault is not null"
-                " union all select file_row, column_name, reason from unread order by 1"
+                " union all select file_row, column_name, reason from unread order by all"
             )
         )
         return good, [tuple(row.values()) for row in bad]

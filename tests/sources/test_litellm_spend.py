@@ -89,7 +89,11 @@ def test_cache_reads_are_part_of_input_wherever_they_were_counted(read):
     details = {"prompt_tokens_details": {"cached_tokens": 800}}
     both = {"cache_read_input_tokens": 2000, "cache_creation_input_tokens": 500, "prompt_tokens": 3500}
     # more uncached text than cache: only text_tokens can tell that the prompt is without the cache
-    without = {"cache_read_input_tokens": 2000, "prompt_tokens": 3500, "prompt_tokens_details": {"text_tokens": 3500, "cached_tokens": 2000}}
+    without = {
+        "cache_read_input_tokens": 2000,
+        "prompt_tokens": 3500,
+        "prompt_tokens_details": {"text_tokens": 3500, "cached_tokens": 2000},
+    }
     lines = [call({"prompt_tokens": 1000, **details}), call(both, **ANTHROPIC), call(without, **ANTHROPIC)]
     names = ("input_tokens", "cached_input_tokens", "cache_write_tokens")
     assert values(read(lines)[0], *names) == [(1000, 800, None), (3000, 2000, 500), (5500, 2000, None)]
@@ -136,7 +140,10 @@ def test_embeddings_have_no_first_token(read):
 
 
 def test_failures_say_what_failed_and_retries_are_rows(read):
-    failed = {"status": "failure", "error_information": {"error_code": "429", "error_class": "RateLimitError", "error_message": "u-17: slow down"}}
+    failed = {
+        "status": "failure",
+        "error_information": {"error_code": "429", "error_class": "RateLimitError", "error_message": "u-17: slow down"},
+    }
     spend = {"spend_logs_metadata": {"idempotency_key": "k1"}}
     lines = [
         call({"prompt_tokens": 0, "completion_tokens": 0}, failed | spend, request_id="a", status="failure", spend=0.0),

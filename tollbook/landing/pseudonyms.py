@@ -72,7 +72,9 @@ def replaced(db, select: str, described: dict[str, str], names: list[str]) -> st
     if not present:
         return select
     ids = " union ".join(f"select {_id(quoted(column))} as delivered from ({select})" for column in present)
-    db.execute(f"insert into user_pseudonyms select delivered, user_pseudonym(delivered) from ({ids}) where delivered is not null")
+    db.execute(
+        f"insert into user_pseudonyms select delivered, user_pseudonym(delivered) from (select distinct delivered from ({ids}) where delivered is not null)"
+    )
     joins, swapped, other = "", [], delivered.get("other_columns")
     cleaned = f"row_of.{quoted(other)}::varchar" if other else ""
     for number, column in enumerate(present):
