@@ -53,6 +53,8 @@ FORMATS = {
     "litellm_spend": "requests",
     "otel_genai": "requests",
     "otel_spans": "spans",
+    "bedrock_invocations": "requests",
+    "langfuse_observations": "requests",
 }
 _SECRET = re.compile(
     r"(?i)(^|_)(key|key_id|secret|token|password|passwd|credentials?|connection_string|sas|username|signature|authorization)$"

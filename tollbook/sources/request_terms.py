@@ -140,9 +140,13 @@ class Fields:
         """The SQL of the first of the fields (keys joined by dots) that has a value, as text; NULL where none has."""
         found = []
         for name in names:
-            place = self._paths.setdefault(json_path(*name.split(".")), len(self._paths) + 1)
-            found.append(f"nullif(trim({self._name}[{place}]), '')")
+            found.append(self.at(json_path(*name.split("."))))
         return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+
+    def at(self, path: str) -> str:
+        """The SQL of the value at a path of the engine's, as text."""
+        place = self._paths.setdefault(path, len(self._paths) + 1)
+        return f"nullif(trim({self._name}[{place}]), '')"
 
     def sql(self, record: str) -> str:
         """The SQL that makes the list, once all is asked for."""
