@@ -55,6 +55,9 @@ FORMATS = {
     "otel_spans": "spans",
     "bedrock_invocations": "requests",
     "langfuse_observations": "requests",
+    "vllm_log": "requests",
+    "tgi_log": "requests",
+    "triton_log": "requests",
 }
 _SECRET = re.compile(
     r"(?i)(^|_)(key|key_id|secret|token|password|passwd|credentials?|connection_string|sas|username|signature|authorization)$"

@@ -41,10 +41,12 @@ def insert(db, workspace: Workspace, delivery: Delivery, name: str, file: Path) 
         f"insert into raw.{source.table} by name select * exclude (fault), {origin} from ({rows}) where fault is null"
     ).fetchone()[0]
     delivered_rows = db.execute(f"select count(*) from ({select})").fetchone()[0]
-    # who may be a user's id is kept nowhere
+    # what may be a user's id is kept nowhere; whole lines may have one that no projection takes
     fault_value, value, said = "fault.value", "value", "reason"
     if names:
-        fault_value, value, said = pseudonyms.kept("fault.value"), pseudonyms.kept("value"), pseudonyms.without_quotes("reason")
+        value, said = f"case when column_name = '' then {pseudonyms.kept('value')} else value end", pseudonyms.without_quotes("reason")
+    if set(names) & {column.casefold() for column in described}:
+        fault_value, value = pseudonyms.kept("fault.value"), pseudonyms.kept("value")
     if loaded < delivered_rows:
         db.execute(
             f"insert into raw.quarantine by name select {origin}, file_row, fault.column_name, {fault_value} as value, fault.reason,"
