@@ -50,6 +50,14 @@ FORMATS = {
     "github_actions": "holdings",
     "gitlab_ci": "holdings",
     "aws_lambda": "holdings",
+    "litellm_spend": "requests",
+    "otel_genai": "requests",
+    "otel_spans": "spans",
+    "bedrock_invocations": "requests",
+    "langfuse_observations": "requests",
+    "vllm_log": "requests",
+    "tgi_log": "requests",
+    "triton_log": "requests",
 }
 _SECRET = re.compile(
     r"(?i)(^|_)(key|key_id|secret|token|password|passwd|credentials?|connection_string|sas|username|signature|authorization)$"
@@ -171,13 +179,14 @@ class Source(BaseModel):
 
 
 class Settings(BaseModel):
-    """``tollbook.yml``: the reporting currency and the sources."""
+    """``tollbook.yml``: the reporting currency, the sources, the memory; which environment variable has the key of users' pseudonyms."""
 
     model_config = ConfigDict(extra="forbid")
 
     currency: Currency
     sources: list[Source] = Field(default_factory=list)
     memory_limit: str | None = None
+    user_key_env: str | None = None
 
     @model_validator(mode="after")
     def names_are_unique(self) -> Settings:

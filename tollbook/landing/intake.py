@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tollbook.errors import DeliveryError
+from tollbook.landing import pseudonyms
 from tollbook.landing.deliveries import Delivery
 from tollbook.sources import reader_of
 from tollbook.sources.typing import quoted, reason, text, typed
@@ -24,9 +25,50 @@ def insert(db, workspace: Workspace, delivery: Delivery, name: str, file: Path) 
     db.execute("drop view if exists temp.delivery")
     # where the file lay when it came: its path may say what the file does not
     db.execute("set variable delivered_name = ?", [name])
+    names = pseudonyms.columns(source.table)
+    if names:
+        pseudonyms.prepare(db, workspace)
     select = reader_of(source)(db, file, source, source.currency or workspace.currency)
-    described = {row[0]: row[1] for row in db.execute(f"describe {select}").fetchall()}
+    described = _described(db, select)
     columns = _delivered_columns(db) or set(described) - {"file_row", "cast_fault"}
+    if names:
+        select = pseudonyms.replaced(db, select, described, names)
+    rows = typed_rows(db, source, file, select)
+    origin = f"{text(source.name)} as source_name, {text(delivery.delivery_id)} as delivery_id, {text(name)} as file_name"
+
+    # one pass where all is well: the faulty rows are only looked for when some are missing
+    loaded = db.execute(
+        f"insert into raw.{source.table} by name select * exclude (fault), {origin} from ({rows}) where fault is null"
+    ).fetchone()[0]
+    delivered_rows = db.execute(f"select count(*) from ({select})").fetchone()[0]
+    # what may be a user's id is kept nowhere; whole lines may have one that no projection takes
+    fault_value, value, said = "fault.value", "value", "reason"
+    if names:
+        value, said = f"case when column_name = '' then {pseudonyms.kept('value')} else value end", pseudonyms.without_quotes("reason")
+    if set(names) & {column.casefold() for column in described}:
+        fault_value, value = pseudonyms.kept("fault.value"), pseudonyms.kept("value")
+    if loaded < delivered_rows:
+        db.execute(
+            f"insert into raw.quarantine by name select {origin}, file_row, fault.column_name, {fault_value} as value, fault.reason,"
+            f" now()::timestamp as quarantined_at from ({rows}) where fault is not null"
+        )
+    unreadable = db.execute(
+        f"insert into raw.quarantine by name select {origin}, file_row, column_name, {value} as value, {said} as reason,"
+        " now()::timestamp as quarantined_at from unread"
+    ).fetchone()[0]
+    left_out = 0
+    if delivered_rows + unreadable == 0 and _has_delivery(db):
+        left_out = db.execute("select count(*) from delivery").fetchone()[0]
+    return [delivered_rows + unreadable, loaded, delivered_rows - loaded + unreadable, left_out], columns
+
+
+def typed_rows(db, source: Source, file: Path, select: str) -> str:
+    """The SELECT of the file's rows with the canonical types and ``fault``: NULL, or the struct of the first thing wrong with a row.
+
+    Raises:
+        DeliveryError: the file lacks a required column, or has one that the table does not know.
+    """
+    described = _described(db, select)
     definition = canonical_tables()[source.table]
     delivered = {column: kind for column, kind in described.items() if column not in ("file_row", "cast_fault")}
     unknown = [column for column in delivered if column.casefold() not in definition["columns"]]
@@ -60,33 +102,18 @@ def insert(db, workspace: Workspace, delivery: Delivery, name: str, file: Path) 
     values += [f"null::{definition['columns'][column]['type']} as {column}" for column in sorted(absent)]
     present |= absent
     # the checks see the typed values
-    typed_rows = f"select {', '.join(values)}, file_row, {_first(faults)} as fault from ({select})"
+    checked = f"select {', '.join(values)}, file_row, {_first(faults)} as fault from ({select})"
     broken = [
         _fault(f"not ({check['sql']})", check["column"], f"{check['column']}::varchar", check["says"])
         for check in checks
         if named[check["sql"]] <= present
     ]
-    rows = f"select * replace ({_first(['fault', *broken])} as fault) from ({typed_rows})"
-    origin = f"{text(source.name)} as source_name, {text(delivery.delivery_id)} as delivery_id, {text(name)} as file_name"
+    return f"select * replace ({_first(['fault', *broken])} as fault) from ({checked})"
 
-    # one pass where all is well: the faulty rows are only looked for when some are missing
-    loaded = db.execute(
-        f"insert into raw.{source.table} by name select * exclude (fault), {origin} from ({rows}) where fault is null"
-    ).fetchone()[0]
-    delivered_rows = db.execute(f"select count(*) from ({select})").fetchone()[0]
-    if loaded < delivered_rows:
-        db.execute(
-            f"insert into raw.quarantine by name select {origin}, file_row, fault.column_name, fault.value, fault.reason,"
-            f" now()::timestamp as quarantined_at from ({rows}) where fault is not null"
-        )
-    unreadable = db.execute(
-        f"insert into raw.quarantine by name select {origin}, file_row, column_name, value, reason,"
-        " now()::timestamp as quarantined_at from unread"
-    ).fetchone()[0]
-    left_out = 0
-    if delivered_rows + unreadable == 0 and _has_delivery(db):
-        left_out = db.execute("select count(*) from delivery").fetchone()[0]
-    return [delivered_rows + unreadable, loaded, delivered_rows - loaded + unreadable, left_out], columns
+
+def _described(db, select: str) -> dict[str, str]:
+    """The columns of the SELECT, and their types."""
+    return {row[0]: row[1] for row in db.execute(f"describe {select}").fetchall()}
 
 
 def _delivered_columns(db) -> set[str]:

@@ -30,6 +30,8 @@ create table if not exists meta.touched_open (open_from date);
 -- the days that the running build computes again
 create table if not exists meta.build_days (usage_date date);
 create table if not exists meta.build_state (built_at timestamp, horizon_at timestamp, config_hash varchar, models_hash varchar);
+-- a check of the key that users are pseudonymised with, never the key
+create table if not exists meta.user_key (key_check varchar);
 create table if not exists meta.runs (
     run_id varchar, command varchar, started_at timestamp, finished_at timestamp, status varchar, message varchar
 );
