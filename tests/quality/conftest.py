@@ -12,6 +12,7 @@ from tollbook.warehouse import schema
 MARTS = """
 create schema intermediate; create table intermediate.int_asset_days (source_name varchar); create schema finance; create schema engineering; create schema product; create schema quality;
 create table meta.horizon (horizon_at timestamp);
+create table config.sources (source_name varchar, is_own boolean, is_vendor_log boolean);
 create table config.required_tags (tag varchar, valid_from date, valid_to date, rule_row bigint);
 create table finance.fct_charges (
     charge_date date, source_name varchar, billed_by varchar, team varchar, reporting_billed_cost decimal(38, 20),
