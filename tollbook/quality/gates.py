@@ -116,6 +116,8 @@ class Gates(SourceGates):
     null_cost_without_reason: Above = Above(error_above=0)
     #: commitments that are over and whose usage does not cost what they were bought for
     unsettled_commitments: Above = Above(warn_above=0)
+    #: share of a vendor's cost in the newest month for which its count and the log of requests do not agree
+    unmatched_usage_ratio: Above = Above(warn_above=0.01)
     sources: dict[str, SourceGates] = {}
 
     @classmethod

@@ -30,6 +30,7 @@ TABLES: dict[str, dict[str, str]] = {
         "time_to": "varchar",
     },
     "price_books": {"book": "varchar", "priority": "integer"},
+    "model_aliases": {"provider": "varchar", "alias": "varchar", "model": "varchar"},
     "exchange_rates": {"from_currency": "varchar", "to_currency": "varchar", "rate": "decimal(38,20)"},
     "resource_rates": {
         "split": "varchar",
@@ -60,7 +61,7 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("cost_sharing", "receivers"),
 }
 #: Columns that may be empty.
-OPTIONAL = {("teams", "cost_centre"), ("prices", "provider")} | ABSENT
+OPTIONAL = {("teams", "cost_centre"), ("prices", "provider"), ("model_aliases", "provider")} | ABSENT
 
 #: Policies and what each may say; a kind of value where any will do. docs/rules.md says what they mean.
 POLICIES: dict[str, tuple[str, ...] | str] = {
@@ -166,7 +167,8 @@ ONE_IN_FORCE = {
     "resource_rates": "split || ' ' || resource || ' ' || coalesce(gpu_model, '')",
     "required_tags": "tag",
     "price_books": "book",
+    "model_aliases": "coalesce(trim(provider), '') || ' ' || trim(alias)",
     "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
 }
 #: What such a key is called, where it is not one column.
-SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step"}
+SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step", "model_aliases": "provider and alias"}
