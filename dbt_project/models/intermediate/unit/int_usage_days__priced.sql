@@ -12,13 +12,15 @@ keys as (
     select *, row_number() over () as key_number
     from (
         select distinct
-            usage_date, side = 'log' as is_log, provider, named_model, service_tier, priced_region, priced_quantity_from, priced_at
+            usage_date, side = 'log' as is_log, provider, named_model, model_family, service_tier, priced_region, priced_quantity_from, priced_at
         from usage_rows
     )
 ),
 
 names as (
     select key_number, named_model as model, 1 as name_rank from keys where is_log
+    union all
+    select key_number, model_family, 3 from keys where is_log and model_family <> named_model
     union all
     select keys.key_number, names.model, names.name_rank
     from keys

@@ -54,7 +54,7 @@ by_tier as (
         provider_key,
         model_family,
         -- a bill that names no tier is of the standard one, if the vendor counted no other
-        bool_or(is_tier_told) filter (where side = 'log') is not false and bool_or(is_tier_told) filter (where side = 'vendor') is not false
+        bool_or(is_tier_told) and bool_or(is_tier_told) filter (where side = 'log') is not false and bool_or(is_tier_told) filter (where side = 'vendor') is not false
         and (
             bool_or(is_tier_told) filter (where side = 'billed') is not false
             or count(distinct service_tier) filter (where side = 'vendor') = 0

@@ -19,7 +19,12 @@ invoices as (
 
 compared as (
     select
-        sides.*,
+        sides.* replace (
+            coalesce(
+                min(case when sides.is_log then sides.provider_name end) over (partition by sides.provider_key),
+                min(sides.provider_name) over (partition by sides.provider_key)
+            ) as provider_name
+        ),
         spelt.model,
         coalesce(sides.vendor_known_to < sides.usage_date, true) and not sides.is_vendor as is_open,
         sides.log_request_count - sides.vendor_request_count as request_delta,
@@ -75,9 +80,9 @@ select
     -- what is at stake where the two do not agree: what the vendor counted alone, what was logged alone, or the difference
     case stated.state
         when 'matched' then 0
-        when 'only_there' then abs(coalesce(stated.billed_cost, stated.vendor_list_cost))
-        when 'only_here' then stated.log_list_cost
-        when 'differs' then abs(stated.quantity_cost)
+        when 'only_there' then abs(coalesce(stated.billed_cost, stated.vendor_list_cost::decimal(38, 20)))
+        when 'only_here' then stated.log_list_cost::decimal(38, 20)
+        when 'differs' then abs(stated.quantity_cost)::decimal(38, 20)
     end::decimal(38, 20) as unmatched_cost,
     workspace.currency_code,
     stated.billing_period,
@@ -96,11 +101,11 @@ select
             when stated.state = 'only_there' and stated.is_vendor then 'the vendor counted what was never logged here'
             when stated.state = 'only_there' then 'billed, but counted nowhere'
         end,
-        case when stated.request_delta < 0 and stated.is_log then -stated.request_delta || ' requests are not in the log' end,
+        case when stated.request_delta < 0 and stated.is_log then 'requests that are not in the log: ' || -stated.request_delta end,
         case
             when stated.request_delta > 0 and stated.request_delta = stated.failed_with_tokens_count
                 then 'tries that failed here were not counted there'
-            when stated.request_delta > 0 then stated.request_delta || ' requests are not in the vendor''s count'
+            when stated.request_delta > 0 then 'requests that are not in the vendor''s count: ' || stated.request_delta
         end,
         case
             when stated.input_delta <> 0 and stated.input_delta in (stated.vendor_cached_input_tokens, stated.log_cached_input_tokens)
