@@ -326,6 +326,74 @@ def explain_team_day(team: str, day: Annotated[datetime, typer.Argument(formats=
         console.print(explain.team_day(db, team, day.date()))
 
 
+estimate_app = typer.Typer(no_args_is_help=True, help="What it will cost, before it runs. Status 1 if nothing known prices it.")
+app.add_typer(estimate_app, name="estimate")
+DaysOption = Annotated[int, typer.Option(min=1, help="How many days of history, back from the newest.")]
+
+
+@estimate_app.command("job")
+def estimate_job(
+    gpus: Annotated[str, typer.Option(help="How many.")],
+    gpu_model: Annotated[str | None, typer.Option(help="Such as H100.")] = None,
+    hours: Annotated[str | None, typer.Option(help="How long an attempt lasts; as those --like it by default.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Where it runs.")] = None,
+    like: Annotated[str | None, typer.Option(help="Name of jobs that ran, * stands for anything: how long, how many tries.")] = None,
+    days: DaysOption = 30,
+    workspace: WorkspaceOption = None,
+    format: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+) -> None:
+    """A job on GPUs, by what a GPU-hour cost by day and how jobs like it went."""
+    from tollbook import estimate
+
+    with publication.connect(Workspace.open(workspace)) as db:
+        _show_estimate(
+            estimate.job(db, estimate.number("--gpus", gpus), gpu_model, estimate.number("--hours", hours), pool, like, days), format
+        )
+
+
+@estimate_app.command("tokens")
+def estimate_tokens(
+    model: Annotated[str, typer.Option(help="As in requests or the price book.")],
+    input_tokens: Annotated[int, typer.Option(min=0, help="Of each request, cached ones included.")],
+    output_tokens: Annotated[int, typer.Option(min=0, help="Of each request, reasoning included.")],
+    cached_input_tokens: Annotated[int, typer.Option(min=0, help="Part of the input that a cache has.")] = 0,
+    requests: Annotated[int, typer.Option(min=1)] = 1,
+    provider: Annotated[str | None, typer.Option(help="Who serves it; an empty text for an own fleet.")] = None,
+    tier: Annotated[str | None, typer.Option(help="batch, flex, priority; standard by default.")] = None,
+    region: Annotated[str | None, typer.Option()] = None,
+    at: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M"], help="Prices of then (UTC); now by default.")
+    ] = None,
+    days: DaysOption = 30,
+    workspace: WorkspaceOption = None,
+    format: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+) -> None:
+    """Calls of a model, by the price book and by what the model's tokens cost in full."""
+    from tollbook import estimate
+
+    with publication.connect(Workspace.open(workspace)) as db:
+        found = estimate.tokens(db, model, input_tokens, output_tokens, cached_input_tokens, requests, provider, tier, region, at, days)
+        _show_estimate(found, format)
+
+
+def _show_estimate(found, format: Format) -> None:
+    from tollbook import estimate
+    from tollbook.report.summary import rendered
+
+    if format is Format.table:
+        console.print(rendered(estimate.table(found)), crop=False)
+    elif format is Format.json:
+        print(json.dumps(estimate.document(found), default=str, indent=2))
+    else:
+        document = estimate.document(found)
+        writer = csv.DictWriter(sys.stdout, ["basis", "what", "low", "expected", "high", "currency_code"])
+        writer.writeheader()
+        for part in (*document["parts"], {"what": "estimate", **{name: document[name] for name in ("basis", "low", "expected", "high")}}):
+            writer.writerow(part | {"currency_code": document["currency_code"]})
+    if found.fault:
+        raise TollbookError(found.fault)
+
+
 export_app = typer.Typer(no_args_is_help=True, help="What is published, in a shape that other tools read.")
 app.add_typer(export_app, name="export")
 

@@ -100,6 +100,7 @@ class Source(BaseModel):
     ``partition`` is a regular expression on the file's path: its group ``partition`` (or the whole match) says which
     deliveries replace each other, its group ``version`` which is newer. Without it each path is a partition of its own,
     and what lies there now is the newest. ``manifest`` names a kind of manifest that says when a delivery is complete.
+    ``vendor_log`` marks requests as the vendor's own log: compared with what was logged here, never counted.
     ``options`` are the reader's own; it refuses what it does not know.
     """
 
@@ -116,6 +117,7 @@ class Source(BaseModel):
     timezone: str = "UTC"
     columns: list[str] | None = None
     own: bool = False
+    vendor_log: bool = False
     manifest: str | None = None
     storage_options: dict[str, Any] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
@@ -133,6 +135,8 @@ class Source(BaseModel):
             raise ValueError(
                 "`timezone` is for the Slurm formats, whose clock is local; other files have offsets or UTC, or a `select` that shifts them"
             )
+        if self.vendor_log and self.table != "requests":
+            raise ValueError("`vendor_log` is for requests: a log that the vendor keeps of them")
         self.own = self.own or self.table in OWN_TABLES
         return self
 

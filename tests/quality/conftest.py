@@ -12,6 +12,7 @@ from tollbook.warehouse import schema
 MARTS = """
 create schema intermediate; create table intermediate.int_asset_days (source_name varchar); create schema finance; create schema engineering; create schema product; create schema quality;
 create table meta.horizon (horizon_at timestamp);
+create table config.sources (source_name varchar, is_own boolean, is_vendor_log boolean);
 create table config.required_tags (tag varchar, valid_from date, valid_to date, rule_row bigint);
 create table finance.fct_charges (
     charge_date date, source_name varchar, billed_by varchar, team varchar, reporting_billed_cost decimal(38, 20),
@@ -46,6 +47,10 @@ create table finance.fct_invoice_tie_out (
 );
 create table finance.fct_commitments (
     billed_by varchar, commitment_id varchar, status varchar, open_cost decimal(38, 20), currency_code varchar
+);
+create table quality.fct_usage_tie_out (
+    usage_date date, provider_name varchar, model varchar, state varchar, is_open boolean, log_list_cost decimal(38, 12),
+    vendor_list_cost decimal(38, 12), billed_cost decimal(38, 20), unmatched_cost decimal(38, 20), currency_code varchar
 );
 create table quality.fct_tag_coverage (
     period date, source_name varchar, tag varchar, tagged_cost decimal(38, 20), total_cost decimal(38, 20),
@@ -87,6 +92,7 @@ insert into quality.fct_bridge values
     ('2026-11-01', 'AWS', 1, 'billed', 10, 'USD', 5), ('2026-11-01', 'AWS', 9, 'remainder', 0, 'USD', 5);
 insert into finance.fct_invoice_tie_out values ('AWS', 'INV-1', 'tied', 1, 1, 2, 0, null, 'USD');
 insert into finance.fct_commitments values ('AWS', 'ri-1', 'settled', 0, 'USD'), ('AWS', 'sp-1', 'running', 900, 'USD');
+insert into quality.fct_usage_tie_out values ('2026-11-04', 'Lumen', 'm', 'matched', false, 4, 4, 4, 0, 'USD');
 insert into quality.fct_tag_coverage values ('2026-11-01', 'bill', 'team', 10, 10, 1, 'USD');
 """
 

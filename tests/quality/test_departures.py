@@ -20,7 +20,7 @@ def test_marts_that_add_up_pass_with_rows_seen(check, warehouse):
     assert {(one.check_id, one.subject) for one in results} == {
         ("reconciliation_delta", "bill"), ("reconciliation_rows", "bill"), ("bridge_remainder", "AWS"),
         ("chargeback_delta", "bill"), ("unowned_ratio", "bill"), ("tag_coverage", "bill: team"),
-        ("unsettled_commitments", "AWS"), ("invoice_delta", "AWS"), ("negative_idle", "engineering.fct_gpu_hours"),
+        ("unsettled_commitments", "AWS"), ("invoice_delta", "AWS"), ("unmatched_usage_ratio", "Lumen"), ("negative_idle", "engineering.fct_gpu_hours"),
         ("null_cost_ratio", "engineering.fct_gpu_hours"), ("null_cost_without_reason", "engineering.fct_gpu_hours"),
         ("null_cost_ratio", "engineering.fct_jobs"), ("null_cost_without_reason", "engineering.fct_jobs"),
         ("null_cost_ratio", "product.fct_token_costs"), ("null_cost_without_reason", "product.fct_token_costs"),
@@ -35,6 +35,12 @@ def test_marts_that_add_up_pass_with_rows_seen(check, warehouse):
 #: What is done to good marts, and the one check that must then not pass: id, subject, status, rows seen, and part of
 #: its message.
 BROKEN = {
+    "usage that the log lacks": (
+        "insert into quality.fct_usage_tie_out values ('2026-11-03', 'Lumen', 'm', 'only_there', false, null, 1, 1, 1, 'USD'),"
+        " ('2026-10-03', 'Lumen', 'm', 'only_there', false, null, 90, 90, 90, 'USD'),"
+        " ('2026-11-05', 'Lumen', 'm', 'only_here', true, 90, null, null, 90, 'USD')",
+        ("unmatched_usage_ratio", "Lumen", "warn", 2, "1 do not match: 1.00 USD unmatched, most m only_there on 2026-11-03"),
+    ),
     "a reconciliation off by the last digit": (
         f"update quality.fct_reconciliation set cost_delta = '-{TINY}'",
         ("reconciliation_delta", "bill", "error", 5, f"-{TINY} USD"),

@@ -44,7 +44,7 @@ def by_prices(db, source: Source, delivery_id: str) -> None:
 
     What comes to these days later touches them itself, so only what is loaded already counts here.
     """
-    for table, is_of_nodes in (("requests", False), ("capacity", True)):
+    for table, is_of_nodes in (("requests", False), ("vendor_usage", False), ("capacity", True)):
         span = db.execute(
             "select min(coalesce(valid_from, '1970-01-01')), max(coalesce(valid_to, '9999-12-31')) from raw.prices"
             " where source_name = ? and delivery_id = ? and (lower(price_kind) in ('node_hour', 'gpu_hour')) = ?",

@@ -54,3 +54,28 @@ def untied_invoices(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure
             )
         )
     return measures or nothing("invoice_delta", "finance.fct_invoice_tie_out", "no invoices to tie out")
+
+
+def unmatched_usage(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
+    """What of a vendor's cost the log of requests and the vendor's own count do not agree on."""
+    measures = []
+    for row in query.run(db, "unmatched_usage"):
+        found = f"{number(row.rows_compared, 'model-day')} of {row.usage_month:%Y-%m} compared, {row.unmatched_rows} do not match"
+        if row.unmatched_rows:
+            found += f": {row.unmatched_cost or 0:,.2f} {row.currency_code} unmatched"
+            if row.worst_cost:
+                found += f", most {row.worst} on {row.worst_date}"
+        if row.unpriced_rows:
+            found += f"; {number(row.unpriced_rows, 'row')} without a price"
+        measures.append(
+            Measure(
+                "unmatched_usage_ratio",
+                row.provider_name,
+                found,
+                "quality.fct_usage_tie_out says where, quality.fct_missing_requests which or how many requests. Deliver what lacks.",
+                row.rows_compared,
+                row.unmatched_ratio,
+                gates.unmatched_usage_ratio.limits(row.unmatched_ratio),
+            )
+        )
+    return measures or nothing("unmatched_usage_ratio", "quality.fct_usage_tie_out", "no vendor's usage to tie out")

@@ -296,6 +296,7 @@ _CHECKS = (
     (("tag_coverage",), ("quality.fct_tag_coverage", "finance.fct_charges", "config.required_tags"), _tag_coverage),
     (("invoice_delta",), ("finance.fct_invoice_tie_out",), bills.untied_invoices),
     (("unsettled_commitments",), ("finance.fct_commitments",), bills.unsettled_commitments),
+    (("unmatched_usage_ratio",), ("quality.fct_usage_tie_out",), bills.unmatched_usage),
     (("negative_idle",), ("engineering.fct_gpu_hours",), _negative_idle),
     (
         ("null_cost_ratio", "null_cost_without_reason"),

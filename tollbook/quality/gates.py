@@ -118,6 +118,8 @@ class Gates(SourceGates):
     unsettled_commitments: Above = Above(warn_above=0)
     #: teams, components, drivers, clusters and pools that a rule names and that are nowhere
     unknown_names: Above = Above(warn_above=0)
+    #: share of a vendor's cost in the newest month for which its count and the log of requests do not agree
+    unmatched_usage_ratio: Above = Above(warn_above=0.01)
     sources: dict[str, SourceGates] = {}
 
     @classmethod

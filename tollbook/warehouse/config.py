@@ -58,10 +58,10 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date
                         " To have them decide from an earlier day on, build with --restate-from."
                     )
         rule_coverage.refuse_uncovered_splits(db, workspace.config / "policies.csv", workspace.config / "resource_rates.csv")
-        own = ", ".join(f"({text(source.name)}, {source.own})" for source in workspace.sources) or "(null, null)"
+        own = ", ".join(f"({text(source.name)}, {source.own}, {source.vendor_log})" for source in workspace.sources) or "(null, null, null)"
         db.execute(
             "create or replace table config.sources as"
-            f" select * from (values {own}) as listed (source_name, is_own) where source_name is not null"
+            f" select * from (values {own}) as listed (source_name, is_own, is_vendor_log) where source_name is not null"
         )
         db.execute(f"create or replace table config.workspace as select {text(workspace.currency)} as currency_code")
         digest.update(own.encode())

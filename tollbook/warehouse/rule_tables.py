@@ -30,6 +30,7 @@ TABLES: dict[str, dict[str, str]] = {
         "time_to": "varchar",
     },
     "price_books": {"book": "varchar", "priority": "integer"},
+    "model_aliases": {"provider": "varchar", "alias": "varchar", "model": "varchar"},
     "exchange_rates": {"from_currency": "varchar", "to_currency": "varchar", "rate": "decimal(38,20)"},
     "resource_rates": {
         "split": "varchar",
@@ -82,7 +83,7 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("training_runs", "model_version"),
 }
 #: Columns that may be empty.
-OPTIONAL = {("teams", "cost_centre"), ("prices", "provider")} | ABSENT
+OPTIONAL = {("teams", "cost_centre"), ("prices", "provider"), ("model_aliases", "provider")} | ABSENT
 
 #: What a cost attributed to jobs by a driver is called; a column of engineering.fct_jobs each.
 JOB_COMPONENTS = ("api", "egress", "storage", "observability")
@@ -251,6 +252,7 @@ ONE_IN_FORCE = {
     "price_books": "book",
     "job_costs": "rule_id",
     "people_rates": "role",
+    "model_aliases": "coalesce(trim(provider), '') || ' ' || trim(alias)",
     "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
 }
 #: What a rule decides, in one spelling: a rule of another name that decides the same is its next version.
@@ -260,4 +262,4 @@ DECIDES = {table: f"lower({key})" for table, key in ONE_IN_FORCE.items()} | {
     "virtual_tags": "lower(trim(tag)) || ' ' || lower(trim(field)) || ' ' || trim(pattern)",
 }
 #: What such a key is called, where it is not one column.
-SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step"}
+SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step", "model_aliases": "provider and alias"}

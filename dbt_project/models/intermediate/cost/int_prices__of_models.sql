@@ -6,6 +6,8 @@ with used as (
     select distinct provider, model
     from {{ ref('stg_telemetry__requests') }}
     where {{ in_build_days('usage_date') }} and model is not null
+    union
+    select provider, model from {{ ref('int_vendor_model_names') }}
 ),
 
 keyed as (
