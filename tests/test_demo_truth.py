@@ -33,5 +33,8 @@ def test_chargeback_equals_the_truth_the_fleet_was_made_from(tmp_path):
         assert compared == 2 * 12 and different == 0
         served, trained = db.execute(f"select (select sum(cost) from {tokens}), (select sum(cost) from {training})").fetchone()
         assert trained > 0
-        assert db.execute("select sum(full_cost), sum(training_cost) from product.fct_token_costs").fetchone() == (served + trained, trained)
+        assert db.execute("select sum(full_cost), sum(training_cost) from product.fct_token_costs").fetchone() == (
+            served + trained,
+            trained,
+        )
         assert db.execute("select sum(cost) from product.fct_request_components").fetchone() == (served + trained,)

@@ -309,7 +309,9 @@ def explain_tenant(tenant: str, day: Annotated[datetime, typer.Argument(formats=
 
 
 @explain_app.command("token-day")
-def explain_token_day(model: str, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])], workspace: WorkspaceOption = None) -> None:
+def explain_token_day(
+    model: str, day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])], workspace: WorkspaceOption = None
+) -> None:
     """One model's day: components by tenant, and the bill lines or servers behind them."""
     from tollbook import explain_requests
 

@@ -63,7 +63,9 @@ def _prices(db, branch: Tree, day: date, provider: str | None, model: str | None
     for row in limited(branch, rows.fetchall()):
         told = dict(zip(names, row, strict=True))
         said = ", ".join(
-            f"{name.removesuffix('_price')} {price / _PER_MILLION:.6g}" for name, price in told.items() if name.endswith("_price") and price is not None
+            f"{name.removesuffix('_price')} {price / _PER_MILLION:.6g}"
+            for name, price in told.items()
+            if name.endswith("_price") and price is not None
         )
         length = f", prompts from {told['priced_quantity_from']:,} tokens" if told["priced_quantity_from"] else ""
         if said:
@@ -95,7 +97,9 @@ def _shared_with(db, branch: Tree, day: date, token_row: int, kind: str, currenc
         [day, token_row],
     ).fetchall()
     for component, biller, method, basis, cost, model in limited(branch, rows):
-        told = branch.add(f"of {amount(cost, currency)} that requests alike bear · {component}, billed by {escape(biller or '–')}, by {method} ({basis})")
+        told = branch.add(
+            f"of {amount(cost, currency)} that requests alike bear · {component}, billed by {escape(biller or '–')}, by {method} ({basis})"
+        )
         _behind(db, told, day, model, component, currency)
 
 

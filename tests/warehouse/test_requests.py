@@ -43,7 +43,13 @@ def log(*rows):
 
 
 def call(number, **more):
-    return {"requested_at": f"2026-09-01 05:00:{number:02d}", "request_id": f"r{number}", "model": "m", "input_tokens": 10, "output_tokens": 5} | more
+    return {
+        "requested_at": f"2026-09-01 05:00:{number:02d}",
+        "request_id": f"r{number}",
+        "model": "m",
+        "input_tokens": 10,
+        "output_tokens": 5,
+    } | more
 
 
 def test_rows_sent_twice_and_tries_of_one_request(workspace, ask):
@@ -93,7 +99,15 @@ def test_a_sampled_log_stands_for_all_requests_and_is_an_estimate(workspace, ask
 def test_a_server_known_answer_by_measured_time(workspace, ask):
     """KA-18: 3.20 an hour, prefill 600 s and decode 600 s, 11.2 of 12 M prompt tokens worked on, 3 M generated; busy 1,200 of 3,600 s."""
     rows = [
-        call(1, input_tokens=9_000_000, cached_input_tokens=800_000, output_tokens=1_000_000, prefill_ms=400_000, decode_ms=200_000, tenant="a"),
+        call(
+            1,
+            input_tokens=9_000_000,
+            cached_input_tokens=800_000,
+            output_tokens=1_000_000,
+            prefill_ms=400_000,
+            decode_ms=200_000,
+            tenant="a",
+        ),
         call(2, input_tokens=3_000_000, output_tokens=2_000_000, prefill_ms=200_000, decode_ms=400_000, tenant="b"),
     ]
     samples = "".join(f"2026-09-01 05:{minute:02d}:00,n1,g0,{1 if minute < 20 else 0}\n" for minute in range(60))
@@ -109,7 +123,9 @@ def test_a_server_known_answer_by_measured_time(workspace, ask):
     )
     night(ws)
     used = Decimal("3.20") / 3
-    parts = ask(ws, "select component, split_method, sum(cost), sum(used_cost) from product.fct_request_components group by 1, 2 order by 1")
+    parts = ask(
+        ws, "select component, split_method, sum(cost), sum(used_cost) from product.fct_request_components group by 1, 2 order by 1"
+    )
     assert [part[:3] for part in parts] == [
         ("serving_decode", "decode_measured", Decimal("1.60")), ("serving_prefill", "prefill_measured", Decimal("1.60")),
     ]  # fmt: skip
@@ -131,9 +147,20 @@ def test_the_full_cost_of_a_day(workspace, ask):
     rows = [
         call(1, feature="rag", provider="Lumen", model="v", input_tokens=30, output_tokens=10, retrieval_count=3, model_version="1"),
         call(2, feature="chat", provider="Lumen", model="v", input_tokens=50, output_tokens=10, retrieval_count=0, model_version="1"),
-        call(3, feature="chat", provider="Lumen", model="v", input_tokens=0, output_tokens=0, status="500", retry_of="r2", model_version="1"),
+        call(
+            3, feature="chat", provider="Lumen", model="v", input_tokens=0, output_tokens=0, status="500", retry_of="r2", model_version="1"
+        ),
         call(4, feature="rag", model="own", input_tokens=7, output_tokens=1, retrieval_count=1),
-        call(5, requested_at="2026-09-02 01:00", feature="chat", provider="Lumen", model="v", input_tokens=1, output_tokens=1, model_version="1"),
+        call(
+            5,
+            requested_at="2026-09-02 01:00",
+            feature="chat",
+            provider="Lumen",
+            model="v",
+            input_tokens=1,
+            output_tokens=1,
+            model_version="1",
+        ),
     ]
     ws = workspace(
         SETTINGS,
@@ -171,9 +198,9 @@ def test_the_full_cost_of_a_day(workspace, ask):
         ("2026-09-01", "rag", Decimal(4), None, Decimal("8.5") + Decimal("0.5"), Decimal("2.5"), Decimal("15.5"), None, "partial"),
         ("2026-09-02", "chat", None, None, None, Decimal("2.5"), Decimal("2.5"), None, "partial"),
     ]
-    assert ask(ws, "select capitalised_cost, amortised_cost, borne_cost, book_value_cost, inference_count from product.fct_model_assets") == [
-        (Decimal(10), Decimal("7.5"), Decimal("7.5"), Decimal("2.5"), 3)
-    ]
+    assert ask(
+        ws, "select capitalised_cost, amortised_cost, borne_cost, book_value_cost, inference_count from product.fct_model_assets"
+    ) == [(Decimal(10), Decimal("7.5"), Decimal("7.5"), Decimal("2.5"), 3)]
     # on the second day nobody retrieved: what the store cost stays visible as a cost of nobody's requests
     assert ask(
         ws, "select usage_date::varchar, rule_id, cost, shared_cost, rest_cost from product.fct_supporting_costs order by 1, 2"

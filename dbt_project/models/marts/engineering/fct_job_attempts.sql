@@ -29,7 +29,7 @@ names as (
     inner join (
         select distinct source_name, coalesce(cluster, '') as cluster, holding_id, unnest([holding_id, namespace || '/' || name]) as name_used
         from {{ ref('stg_telemetry__holdings') }}
-        where exists (select 1 from {{ ref('int_usage_days') }})
+        where exists (select 1 from {{ ref('int_holder_usage_days') }})
     ) as held
         on holdings.source_name = held.source_name and holdings.cluster = held.cluster and holdings.holding_id = held.holding_id
 ),
@@ -38,7 +38,7 @@ used as (
     select names.source_name, names.cluster, names.job_id, names.attempt, sum(usage.cpu_seconds)::double as cpu_seconds,
         sum(usage.memory_gb_seconds)::double as memory_gb_seconds
     from names
-    inner join {{ ref('int_usage_days') }} as usage on names.name_used = usage.holding_id
+    inner join {{ ref('int_holder_usage_days') }} as usage on names.name_used = usage.holding_id
     group by all
 ),
 
