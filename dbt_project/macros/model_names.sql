@@ -27,13 +27,5 @@
     )
 {%- endmacro %}
 
-{# True where a status says that the try worked. #}
-{% macro request_worked(status) -%}
-    (
-        coalesce(trim({{ status }}), '') = '' or lower(trim({{ status }})) in ('ok', 'success', 'succeeded')
-        or regexp_full_match(trim({{ status }}), '2[0-9]{2}')
-    )
-{%- endmacro %}
-
 {# The different values of a group in order, with commas between them. #}
 {% macro distinct_in_order(text) -%} string_agg(distinct {{ text }}, ',' order by {{ text }}) {%- endmacro %}

@@ -9,14 +9,12 @@ requests as (
     select
         requests.*,
         coalesce(requests.sample_weight, 1) as weight,
-        coalesce(requests.is_cached, false) as is_answered_here,
-        {{ request_worked('requests.status') }} is false as has_failed,
         coalesce(requests.input_tokens, 0) + coalesce(requests.output_tokens, 0) = 0 as is_without_tokens,
         case
             when requests.other_columns is not null and keyed.provider is not null
                 then coalesce({{ json_field('requests.other_columns', 'api_key_id') }}, {{ json_field('requests.other_columns', 'api_key') }})
         end as api_key
-    from {{ ref('stg_telemetry__requests') }} as requests
+    from {{ ref('int_requests__keyed') }} as requests
     left join keyed_providers as keyed on lower(trim(requests.provider)) = keyed.provider
     where requests.provider is not null and requests.model is not null and {{ in_build_days('requests.usage_date') }}
 ),
@@ -32,28 +30,24 @@ logged as (
         null::varchar as project,
         requests.api_key,
         requests.tokenizer_version,
-        case when cuts.is_by_region then lower(trim(requests.region)) end as priced_region,
-        {{ largest_not_above('cuts.quantity_cuts', 'coalesce(requests.input_tokens, 0) + coalesce(requests.cache_write_tokens, 0)') }}
-            as priced_quantity_from,
-        {{ moment_of_day('requests.usage_date', largest_not_above('cuts.day_cuts', microseconds_of_day('requests.requested_at'))) }}
-            as priced_at,
+        requests.priced_region,
+        requests.priced_quantity_from,
+        {{ moment_of_day('requests.usage_date', 'requests.priced_microseconds') }} as priced_at,
         false as is_price_inexact,
-        round(coalesce(sum(requests.weight) filter (where not is_answered_here and not (has_failed and is_without_tokens)), 0))::bigint
+        round(coalesce(sum(requests.weight) filter (where not is_cached and (is_success or not is_without_tokens)), 0))::bigint
             as request_count,
-        round(coalesce(sum(requests.weight) filter (where has_failed and is_without_tokens and not is_answered_here), 0))::bigint
+        round(coalesce(sum(requests.weight) filter (where not is_success and is_without_tokens and not is_cached), 0))::bigint
             as failed_request_count,
-        round(coalesce(sum(requests.weight) filter (where has_failed and not is_without_tokens and not is_answered_here), 0))::bigint
+        round(coalesce(sum(requests.weight) filter (where not is_success and not is_without_tokens and not is_cached), 0))::bigint
             as failed_with_tokens_count,
-        round(coalesce(sum(requests.weight) filter (where is_answered_here), 0))::bigint as cached_answer_count,
+        round(coalesce(sum(requests.weight) filter (where is_cached), 0))::bigint as cached_answer_count,
         {%- for column in ['input', 'cached_input', 'cache_write', 'cache_write_1h', 'output'] %}
-        round(sum(requests.{{ column }}_tokens * requests.weight) filter (where not is_answered_here))::bigint as {{ column }}_tokens,
+        round(sum(requests.{{ column }}_tokens * requests.weight) filter (where not is_cached))::bigint as {{ column }}_tokens,
         {%- endfor %}
         round(sum((coalesce(requests.input_audio_tokens, 0) + coalesce(requests.output_audio_tokens, 0)) * requests.weight)
-            filter (where not is_answered_here))::bigint as audio_tokens,
+            filter (where not is_cached))::bigint as audio_tokens,
         bool_or(requests.sample_weight is not null and requests.sample_weight <> 1) as is_sampled
     from requests
-    left join {{ ref('int_prices__cuts') }} as cuts
-        on requests.model = cuts.usage_model and requests.provider is not distinct from cuts.usage_provider
     group by all
 ),
 

@@ -64,7 +64,7 @@ select
     1::bigint as missing_count,
     case
         when found_in = 'there' then 'the vendor''s log has it, ours does not'
-        when not {{ request_worked('status') }} then 'it failed here: the vendor may never have seen it'
+        when not {{ request_succeeded('status') }} then 'it failed here: the vendor may never have seen it'
         else 'our log has it, the vendor''s does not'
     end as reason
 from by_request
