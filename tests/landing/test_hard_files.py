@@ -127,3 +127,32 @@ def test_two_columns_of_one_name_are_refused_where_they_differ(workspace):
     assert same.failures == []
     _, other = load(workspace, FOCUS, {"landing/a.csv": header + line + ",7\n"})
     assert "two columns are called BilledCost, and they differ" in other.failures[0]
+
+
+HEADLESS = """
+currency: USD
+sources:
+  - name: rates
+    table: requests
+    path: landing/*.csv
+    options: {columns: [seconds, rate, words]}
+    select: |
+      select timestamp '2026-09-01' + to_seconds(seconds) as requested_at, 'm' as model, words as tenant, round(rate * 600, 6) as sample_weight
+      from delivery
+"""
+
+
+def test_a_file_without_a_header_loses_no_row_and_names_the_bad_one(workspace, ask):
+    ws, report = load(workspace, HEADLESS, {"landing/a.csv": "0,0.43166666666666664,a\n600,0.35,b\n1200,fast,c\n1800,0.1,e\n"})
+    assert (report.failures, report.quarantined) == ([], 1)
+    assert ask(ws, "select file_row, requested_at::varchar, tenant, sample_weight from raw.requests order by 1") == [
+        (1, "2026-09-01 00:00:00", "a", 259),
+        (2, "2026-09-01 00:10:00", "b", 210),
+        (4, "2026-09-01 00:30:00", "e", 60),
+    ]
+    assert ask(ws, "select file_row from raw.quarantine") == [(3,)]
+
+
+def test_columns_that_are_no_list_are_refused(workspace):
+    _, report = load(workspace, HEADLESS.replace("[seconds, rate, words]", "seconds"), {"landing/a.csv": "0,1,a\n"})
+    assert "option columns is 'seconds'; it must list the columns" in report.failures[0]

@@ -97,8 +97,8 @@ left join pools as named
     on costed.usage_date = named.usage_date and costed.model = named.model and lower(costed.provider) = named.billed_by
     and named.pool_kind = 'vendor'
 left join (
-    select distinct usage_date, model, pool_kind, case when is_named then billed_by end as billed_by
-    from pools cross join (values (true), (false)) as told (is_named)
+    select distinct usage_date, model, pool_kind, unnest([billed_by, null]) as billed_by
+    from pools
     where pool_kind = 'provisioned'
 ) as provisioned
     on costed.usage_date = provisioned.usage_date and costed.model = provisioned.model and costed.service_tier = 'provisioned'

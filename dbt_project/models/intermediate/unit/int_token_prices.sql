@@ -13,7 +13,7 @@ candidates as (
     select
         keys.key_number, keys.usage_date,
         prices.* exclude (usage_provider, usage_model, service_tier),
-        prices.service_tier is not distinct from keys.service_tier as is_of_tier,
+        (prices.service_tier is not null or keys.service_tier is null) as is_of_tier,
         books.priority,
         {{ book_rank('prices', 'books') }} as book_rank
     from keys
