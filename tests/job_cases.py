@@ -35,10 +35,11 @@ COLUMNS = {
     "requests": "requested_at,request_id,job_id,trace_id,provider,model,input_tokens,output_tokens",
     "spans": "trace_id,span_id,parent_span_id,started_at,ended_at,job_id,request_id",
     "job_costs": "rule_id,component,cost,driver,valid_from,valid_to",
+    "prices": "provider,model,token_kind,price_per_million,currency,valid_from,valid_to",
     "people_rates": "role,rate_per_hour,currency,valid_from,valid_to",
     "exchange_rates": "from_currency,to_currency,rate,valid_from,valid_to",
 }
-RULES = ("job_costs", "people_rates", "exchange_rates")
+RULES = ("job_costs", "prices", "people_rates", "exchange_rates")
 
 
 class Cases(MeteringCases):
@@ -223,6 +224,9 @@ def _drivers(made: Cases) -> None:
 
 def _traces(made: Cases) -> None:
     asked = {"provider": "Lab", "model": "m", "input_tokens": 1, "output_tokens": 1}
+    # 0.25 a token: 0.50 a request
+    for kind in ("input", "output"):
+        made.add("prices", provider="Lab", model="m", token_kind=kind, price_per_million=250_000, currency="USD")
     made.add("requests", requested_at=at(1), request_id="r1", job_id="train", **asked)
     # spot began the trace the evening before; a part of it is raw's
     made.add("spans", trace_id="t", span_id="s0", started_at=at(23), ended_at=at(23.5), job_id="spot")

@@ -46,6 +46,10 @@ together as (
     from asked
     inner join jobs on asked.usage_date = jobs.usage_date and asked.job_id = jobs.job_id and jobs.named_cluster is null
     union all
+    select jobs.job_source, jobs.job_cluster, jobs.job_id, 'cost downstream', downstream.unpriced_count::double, downstream.cost
+    from {{ ref('int_request_costs_of_jobs') }} as downstream
+    inner join jobs on downstream.usage_date = jobs.usage_date and downstream.job_id = jobs.job_id and jobs.named_cluster is null
+    union all
     select job_source, job_cluster, job_id, 'people', minutes::double, cost
     from {{ ref('int_people_costs') }}
     where job_source is not null
@@ -64,6 +68,8 @@ select
     sum(quantity::decimal(38, 12)) filter (where what = 'people')::double as people_minutes,
     case when count(*) filter (where what = 'people' and cost is null) = 0 then sum(cost) filter (where what = 'people') end as people_cost,
     count(*) filter (where what = 'people' and cost is null) > 0 as has_unpriced_people,
-    (sum(quantity) filter (where what = 'requests'))::bigint as downstream_requests
+    (sum(quantity) filter (where what = 'requests'))::bigint as downstream_requests,
+    sum(cost) filter (where what = 'cost downstream') as downstream_cost,
+    coalesce(sum(quantity) filter (where what = 'cost downstream'), 0) > 0 as has_unpriced_requests
 from together
 group by job_source, job_cluster, job_id

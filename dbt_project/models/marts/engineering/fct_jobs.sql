@@ -96,10 +96,11 @@ select
     extras.people_minutes,
     extras.people_cost,
     extras.downstream_requests,
-    -- what is not known is not 0: time of people without a rate leaves the whole unknown, as a missing bill does
-    case when not coalesce(extras.has_unpriced_people, false) then
+    extras.downstream_cost,
+    -- what is not known is not 0: time of people without a rate, or a request without a price, leaves the whole unknown, as a missing bill does
+    case when not coalesce(extras.has_unpriced_people, false) and not coalesce(extras.has_unpriced_requests, false) then
         attempts.cost + coalesce(extras.api_cost, 0) + coalesce(extras.storage_cost, 0) + coalesce(extras.egress_cost, 0)
-        + coalesce(extras.observability_cost, 0) + coalesce(extras.people_cost, 0)
+        + coalesce(extras.observability_cost, 0) + coalesce(extras.people_cost, 0) + coalesce(extras.downstream_cost, 0)
     end as full_cost,
     attempts.cost::double / attempts.attempts as cost_per_attempt,
     case when attempts.gpu_hours > 0 then attempts.cost::double / attempts.gpu_hours end as cost_per_gpu_hour,
@@ -108,7 +109,11 @@ select
     case when progress.items > 0 then attempts.startup_cost::double / progress.items end as startup_cost_per_item,
     workspace.currency_code,
     attempts.basis,
-    coalesce(attempts.cost_reason, case when extras.has_unpriced_people then 'no rate for the people''s time' end) as cost_reason,
+    coalesce(
+        attempts.cost_reason,
+        case when extras.has_unpriced_people then 'no rate for the people''s time' end,
+        case when extras.has_unpriced_requests then 'requests that it caused have no price' end
+    ) as cost_reason,
     attempts.lost_reason
 from attempts
 cross join {{ source('config', 'workspace') }} as workspace
