@@ -106,7 +106,7 @@ def test_alibaba_fractional_gpu_hours_and_pods_that_never_ran(built):
     (hours,) = one(built, "select sum(gpu_hours) from engineering.fct_gpu_hours where source_name = 'alibaba_pods'")
     assert hours == pytest.approx(51470.674158, abs=1e-6)
     assert one(
-        built, "select count(*), sum(gpu_hours) from engineering.fct_job_costs where outcome = 'pending' and source_name = 'alibaba_pods'"
+        built, "select count(*), sum(gpu_hours) from engineering.fct_jobs where outcome = 'pending' and source_name = 'alibaba_pods'"
     ) == (
         897,
         0.0,
@@ -128,7 +128,7 @@ def test_alibaba_fractional_gpu_hours_and_pods_that_never_ran(built):
 
 
 def test_slurm_jobs_and_cpu_hours(built):
-    jobs, hours = one(built, "select count(*), sum(cpu_hours) from engineering.fct_job_costs where cluster = 'pozidriv'")
+    jobs, hours = one(built, "select count(*), sum(cpu_hours) from engineering.fct_jobs where cluster = 'pozidriv'")
     assert (jobs, round(hours, 6)) == (11704, 71984.276389)
 
 

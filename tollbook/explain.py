@@ -33,12 +33,12 @@ def job(db: duckdb.DuckDBPyConnection, job_id: str) -> Tree:
         TollbookError: no such job is published.
     """
     facts = db.execute(
-        "select source_name, name, team, outcome, gpu_hours, cpu_hours, allocated_cost, currency_code, cost_reason"
-        " from engineering.fct_job_costs where job_id = ? order by source_name",
+        "select source_name, job_name, team, outcome, gpu_hours, cpu_hours, cost, currency_code, cost_reason"
+        " from engineering.fct_jobs where job_id = ? order by source_name",
         [job_id],
     ).fetchall()
     if not facts:
-        raise TollbookError(f'no job `{job_id}` is published. `tollbook query "select job_id from engineering.fct_job_costs"` lists them.')
+        raise TollbookError(f'no job `{job_id}` is published. `tollbook query "select job_id from engineering.fct_jobs"` lists them.')
     root = Tree(f"[bold]job {escape(job_id)}[/]")
     for source, name, team, outcome, gpu_hours, cpu_hours, cost, currency, reason in facts:
         said = _amount(cost, currency) if cost is not None else f"cost unknown: {reason}"

@@ -25,8 +25,8 @@ create table engineering.fct_gpu_hours (
     hour_start_at timestamp, usage_date date, cluster varchar, pool varchar, node varchar, layer varchar,
     is_held boolean, gpu_hours double, cpu_hours double, memory_gb_hours double, allocated_cost decimal(38, 12), cost_reason varchar
 );
-create table engineering.fct_job_costs (
-    job_id varchar, gpu_hours double, allocated_cost decimal(38, 12), cost_reason varchar
+create table engineering.fct_jobs (
+    job_id varchar, gpu_hours double, cost decimal(38, 12), cost_reason varchar
 );
 create table product.fct_token_costs (
     usage_date date, model varchar, token_count bigint, full_cost decimal(38, 12), cost_reason varchar
@@ -80,7 +80,7 @@ insert into finance.fct_chargeback values
 insert into engineering.fct_gpu_hours values
     ('2026-11-04 01:00', '2026-11-04', 'c', 'p', 'n1', 'quiet', true, 0.5, 1, null, 3.5, null),
     ('2026-11-04 01:00', '2026-11-04', 'c', 'p', 'n1', 'idle', false, 0.5, 1, null, 3.5, null);
-insert into engineering.fct_job_costs values ('h1', 0.5, 3.5, null);
+insert into engineering.fct_jobs values ('h1', 0.5, 3.5, null);
 insert into product.fct_token_costs values ('2026-11-04', 'm', 1000, 0.25, null);
 insert into quality.fct_reconciliation values ('bill', '2026-11-01', 2, 2, 0, 0, 10, 0, 'USD', 5);
 insert into quality.fct_bridge values

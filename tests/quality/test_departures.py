@@ -22,7 +22,7 @@ def test_marts_that_add_up_pass_with_rows_seen(check, warehouse):
         ("chargeback_delta", "bill"), ("unowned_ratio", "bill"), ("tag_coverage", "bill: team"),
         ("unsettled_commitments", "AWS"), ("invoice_delta", "AWS"), ("negative_idle", "engineering.fct_gpu_hours"),
         ("null_cost_ratio", "engineering.fct_gpu_hours"), ("null_cost_without_reason", "engineering.fct_gpu_hours"),
-        ("null_cost_ratio", "engineering.fct_job_costs"), ("null_cost_without_reason", "engineering.fct_job_costs"),
+        ("null_cost_ratio", "engineering.fct_jobs"), ("null_cost_without_reason", "engineering.fct_jobs"),
         ("null_cost_ratio", "product.fct_token_costs"), ("null_cost_without_reason", "product.fct_token_costs"),
         ("mart_rows", "finance.fct_charges: bill"), ("mart_rows", "engineering.fct_gpu_hours"),
         ("mart_rows", "product.fct_token_costs"),
@@ -119,8 +119,8 @@ BROKEN = {
          "1 of 2 rows, 50.0% of the tokens, have no cost: no price of the day (1 rows)"),
     ),
     "a cost missing without a word": (
-        "insert into engineering.fct_job_costs values ('h2', 0.01, null, ' ')",
-        ("null_cost_without_reason", "engineering.fct_job_costs", "error", 2, "1 of 1 rows without a cost do not say"),
+        "insert into engineering.fct_jobs values ('h2', 0.01, null, ' ')",
+        ("null_cost_without_reason", "engineering.fct_jobs", "error", 2, "1 of 1 rows without a cost do not say"),
     ),
     "a billing line that made no charge": (
         "insert into raw.billing_lines by name select 'bill' as source_name, 0 as effective_cost",

@@ -99,7 +99,7 @@ def test_outcomes_and_retries(read):
         f"2026-03-01T10:03:00Z {report('a-third')}Status: timeout",
     ]
     assert values(read("\n".join(lines)), "holding_id", "attempt", "outcome") == [
-        (REQUEST, 1, "failed"), (REQUEST, 2, None), (OTHER, 1, "timed_out"), ("a-third", 1, "timed_out"),
+        (REQUEST, 1, "failed"), (f"{REQUEST}@2", 2, None), (OTHER, 1, "timed_out"), ("a-third", 1, "timed_out"),
     ]  # fmt: skip
     lines = [json.dumps(platform(status=status)) for status in ("success", "failure", "error", "timeout")]
     assert values(read("\n".join(lines), "p.ndjson"), "outcome") == ["succeeded", "failed", "failed", "timed_out"]

@@ -29,7 +29,7 @@ MARTS = [
     "finance.fct_chargeback",
     "engineering.fct_gpu_hours",
     "engineering.fct_gpu_days",
-    "engineering.fct_job_costs",
+    "engineering.fct_jobs",
     "product.fct_token_costs",
     "quality.fct_reconciliation",
     "quality.fct_bridge",
@@ -92,7 +92,7 @@ def test_an_attempt_that_two_dumps_repeat_is_held_once(workspace, ask):
     ended = PODS + 'job@1,k,n1,1,1,2026-09-01 00:00,2026-09-01 05:00,"",\n'
     ws = workspace(SETTINGS, {"landing/fleet/a.csv": fleet, "landing/pods/day1.csv": running})
     night(ws)
-    held = "select round(sum(gpu_hours), 6), max(outcome) from engineering.fct_job_costs"
+    held = "select round(sum(gpu_hours), 6), max(outcome) from engineering.fct_jobs"
     assert ask(ws, held) == [(72.0, None)]  # to the horizon
     (ws.root / "landing/pods/day2.csv").write_text(ended)
     night(ws)

@@ -297,7 +297,7 @@ _CHECKS = (
     (("negative_idle",), ("engineering.fct_gpu_hours",), _negative_idle),
     (
         ("null_cost_ratio", "null_cost_without_reason"),
-        ("engineering.fct_gpu_hours", "engineering.fct_job_costs", "product.fct_token_costs"),
+        ("engineering.fct_gpu_hours", "engineering.fct_jobs", "product.fct_token_costs"),
         _null_costs,
     ),
     (("mart_rows",), ("finance.fct_charges",), _charge_rows),

@@ -26,7 +26,7 @@ WIDEST = 1000
 #: Commands that show more, and what they show.
 LOOK_NEXT = (
     ("any published mart", 'tollbook query "from finance.fct_chargeback"'),
-    ("the dearest jobs", 'tollbook query "from engineering.fct_job_costs order by allocated_cost desc limit 10"'),
+    ("the dearest jobs", 'tollbook query "from engineering.fct_jobs order by cost desc nulls last limit 10"'),
     ("one job, down to bill and telemetry", "tollbook explain job JOB"),
     ("one team's day", "tollbook explain team-day TEAM DAY"),
     ("what arrived, failed or is stale", "tollbook status"),

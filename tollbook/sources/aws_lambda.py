@@ -8,7 +8,8 @@ Amazon CloudWatch Logs, exports to S3, ``filter-log-events``, subscription paylo
   Tables: ``@timestamp`` and ``@message``, or the fields that Insights finds (``@requestId``, ``@billedDuration`` …, memory in bytes).
 - The report comes at the end: the invocation started its billed duration before. What is billed may include the start of a cold
   environment (``Init Duration``); an invocation that has one was a cold start.
-- An invocation that Lambda retries has the same request id: each of its reports is an attempt.
+- An invocation that Lambda retries has the same request id: each of its reports is an attempt, from the second on with
+  `@2` … after the id.
 - All other lines are the function's own output and are left out. A ``Task timed out`` line makes its request one that timed out; without
   a status the outcome is not known.
 - The function is named by the option ``function``, else by its log group. GB of 1024 MB.
@@ -113,7 +114,7 @@ from timed
 
 _SELECT = """
 select
-    request_id as holding_id, request_id as job_id, attempt, 'serverless' as holder_kind, {function} as name, {cluster} as cluster,
+    case when attempt > 1 then request_id || '@' || attempt else request_id end as holding_id, request_id as job_id, attempt, 'serverless' as holder_kind, {function} as name, {cluster} as cluster,
     0 as gpu_count, try_cast(memory_mb as decimal(18, 6)) / 1024 as memory_gb, started_at, ended_at, status as state,
     case
         when status = 'timeout' or request_id in (

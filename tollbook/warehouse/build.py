@@ -73,9 +73,9 @@ def _plan(db: duckdb.DuckDBPyConnection, config_hash: str, models_hash: str, ful
         open_from = db.execute(_FIRST_OPEN).fetchone()[0]
     else:
         db.execute("insert into meta.build_days select distinct usage_date from meta.touched_days")
-        # the last samples of a day stand on past midnight
+        # the last samples of a day stand on past midnight, and a trace goes on past it
         db.execute(
-            "insert into meta.build_days select distinct usage_date + 1 from meta.touched_days where table_name = 'gpu_samples'"
+            "insert into meta.build_days select distinct usage_date + 1 from meta.touched_days where table_name in ('gpu_samples', 'spans')"
             " and usage_date + 1 in (select delivery_days.usage_date from meta.delivery_days) except select usage_date from meta.build_days"
         )
         (open_from,) = db.execute("select min(open_from) from meta.touched_open").fetchone()

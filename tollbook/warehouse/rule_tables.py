@@ -66,6 +66,8 @@ TABLES: dict[str, dict[str, str]] = {
         "life": "decimal(18,0)",
         "in_service_on": "date",
     },
+    "job_costs": {"rule_id": "varchar", "component": "varchar", "cost": "varchar", "driver": "varchar"},
+    "people_rates": {"role": "varchar", "rate_per_hour": "decimal(18,6)", "currency": "varchar"},
 }
 _CLOCK_COLUMNS = ("region", "service_tier", "quantity_from", "time_from", "time_to")
 #: Columns that may be absent.
@@ -81,6 +83,9 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
 }
 #: Columns that may be empty.
 OPTIONAL = {("teams", "cost_centre"), ("prices", "provider")} | ABSENT
+
+#: What a cost attributed to jobs by a driver is called; a column of engineering.fct_jobs each.
+JOB_COMPONENTS = ("api", "egress", "storage", "observability")
 
 #: Policies and what each may say; a kind of value where any will do. docs/rules.md says what they mean.
 POLICIES: dict[str, tuple[str, ...] | str] = {
@@ -108,12 +113,16 @@ CHOICES = {
     ("supporting_costs", "share_by"): SHARED_BY,
     ("training_runs", "amortise_by"): ("inferences", "days"),
     ("cost_sharing", "method"): ("proportional", "by_resource", "even", "weights", "driver", "kept"),
+    ("job_costs", "component"): JOB_COMPONENTS,
 }
 #: Steps of cost_sharing.csv: int_costs__shared takes one after the other.
 SHARING_STEPS = 9
 #: What `bucket:` may name in cost_sharing.csv.
 SHARED_BUCKETS = ("idle", "down", "stranded", "unknown", "unowned", "unused_commitment")
 _LISTED = r"^\s*[^;=]+=\s*[0-9]+(\.[0-9]{1,6})?\s*(;\s*[^;=]+=\s*[0-9]+(\.[0-9]{1,6})?\s*)*;?\s*$"
+#: What `cost` of job_costs.csv may name.
+JOB_COST_WORDS = ("service", "provider", "component", "resource", "team")
+_JOB_COST = rf"\s*({'|'.join(JOB_COST_WORDS)})\s*:\s*[^;\s][^;]*"
 _NAMES_COMPONENT = r"(^|;)\s*component\s*:"
 #: Checks of whole rows: table to (column named, SQL that is true of a row to refuse, what is said). All columns are text there.
 CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -131,6 +140,17 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "training_runs": (("life", "try_cast(life as decimal(18,0)) <= 0", "is not above 0"),),
     "resource_rates": (("rate", "try_cast(rate as double) < 0", "is negative"),),
+    "people_rates": (
+        ("rate_per_hour", "try_cast(rate_per_hour as double) < 0", "is negative"),
+        ("currency", "length(trim(currency)) <> 3", "is not a currency code of three letters"),
+    ),
+    "job_costs": (
+        (
+            "cost",
+            rf"not regexp_full_match(lower(cost), '{_JOB_COST}(;{_JOB_COST})*;?\s*')",
+            f"is not {', '.join(f'{word}:' for word in JOB_COST_WORDS)} and a name, or several of them with semicolons between",
+        ),
+    ),
     "cost_sharing": (
         ("step", f"not regexp_matches(trim(step), '^[1-{SHARING_STEPS}]$')", f"is no step from 1 to {SHARING_STEPS}"),
         (
@@ -207,6 +227,8 @@ ONE_IN_FORCE = {
     "resource_rates": "split || ' ' || resource || ' ' || coalesce(gpu_model, '')",
     "required_tags": "tag",
     "price_books": "book",
+    "job_costs": "rule_id",
+    "people_rates": "role",
     "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
 }
 #: What such a key is called, where it is not one column.

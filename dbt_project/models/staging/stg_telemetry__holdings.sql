@@ -4,6 +4,7 @@ select
     holdings.source_name,
     holdings.holding_id,
     coalesce(holdings.job_id, holdings.holding_id) as job_id,
+    holdings.attempt,
     holdings.holder_kind,
     holdings.name,
     holdings.cluster,

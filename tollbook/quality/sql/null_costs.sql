@@ -3,8 +3,8 @@ with costs as (
     select 'engineering.fct_gpu_hours' as mart, gpu_hours as quantity, allocated_cost as cost, cost_reason
     from engineering.fct_gpu_hours
     union all
-    select 'engineering.fct_job_costs', gpu_hours, allocated_cost, cost_reason
-    from engineering.fct_job_costs
+    select 'engineering.fct_jobs', gpu_hours, cost, cost_reason
+    from engineering.fct_jobs
     union all
     select 'product.fct_token_costs', token_count, full_cost, cost_reason
     from product.fct_token_costs
@@ -33,7 +33,7 @@ select
     coalesce(sum(row_count) filter (where reason = 'no reason'), 0)::bigint as without_reason,
     string_agg(reason || ' (' || row_count || ' rows)', ', ' order by row_count desc, reason) as reasons
 from (
-    values ('engineering.fct_gpu_hours', 'GPU hours'), ('engineering.fct_job_costs', 'GPU hours'),
+    values ('engineering.fct_gpu_hours', 'GPU hours'), ('engineering.fct_jobs', 'GPU hours'),
         ('product.fct_token_costs', 'tokens')
 ) as marts (mart, unit)
 left join by_reason on marts.mart = by_reason.mart

@@ -55,6 +55,7 @@ select
     rated.billing_period,
     rated.billed_by,
     rated.charge_category,
+    rated.service_name,
     rated.service_category,
     rated.commitment_discount_status,
     rated.capacity_reservation_status,
