@@ -66,6 +66,7 @@ TABLES: dict[str, dict[str, str]] = {
         "life": "decimal(18,0)",
         "in_service_on": "date",
     },
+    "comparable_models": {"model": "varchar", "compared_with": "varchar"},
     "job_costs": {"rule_id": "varchar", "component": "varchar", "cost": "varchar", "driver": "varchar"},
     "people_rates": {"role": "varchar", "rate_per_hour": "decimal(18,6)", "currency": "varchar"},
 }
@@ -229,7 +230,8 @@ ONE_IN_FORCE = {
     "price_books": "book",
     "job_costs": "rule_id",
     "people_rates": "role",
+    "comparable_models": "model || ' and ' || compared_with",
     "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
 }
 #: What such a key is called, where it is not one column.
-SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step"}
+SAME = {"exchange_rates": "pair of currencies", "comparable_models": "pair of models", "cost_sharing": "cost and step"}
