@@ -1,0 +1,3 @@
+{{ config(materialized='table') }}
+
+{{ no_metric_rows() }}
