@@ -15,13 +15,14 @@
 ),
 
 spread_by_{{ grain }} as (
-    select {{ period }} as period_start_date, model, unnest([variant, '']) as variant, unnest([false, true]) as is_whole_model, latency_ms, row_count
-    from {{ ref('int_latency_days') }}
+    select {{ period }} as period_start_date, model, unnest([variant, '']) as variant, unnest([false, true]) as is_whole_model, figure_value, row_count
+    from {{ ref('int_request_spreads') }}
+    where figure = 'latency_ms'
 ),
 
 latencies_by_{{ grain }} as (
     select * replace (case when not is_whole_model then variant end as variant)
-    from ({{ percentiles_of_counts('spread_by_' ~ grain, by=['period_start_date', 'model', 'variant', 'is_whole_model'], value='latency_ms',
+    from ({{ percentiles_of_counts('spread_by_' ~ grain, by=['period_start_date', 'model', 'variant', 'is_whole_model'], value='figure_value',
         count='row_count', percentiles=[95]) }})
 ),
 {%- endfor %}

@@ -1,7 +1,11 @@
 -- One row per day, model, version and variant: what it costs on three figures, how fast and how good it is, and how far it is from the model's
 -- baseline variant of the day. Vendor figure: the vendor's charge alone. Usage figure: own GPUs only while they worked.
-with latencies as (
-    {{ percentiles_of_counts(ref('int_latency_days'), by=['usage_date', 'model', 'model_version', 'variant'], value='latency_ms', count='row_count') }}
+with spread as (
+    select * from {{ ref('int_request_spreads') }} where figure = 'latency_ms'
+),
+
+latencies as (
+    {{ percentiles_of_counts('spread', by=['usage_date', 'model', 'model_version', 'variant'], value='figure_value', count='row_count') }}
 ),
 
 scores as (
