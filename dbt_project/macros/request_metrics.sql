@@ -69,14 +69,14 @@
 
 {#
   How unusual each day of a series is: robust z = (value - median) / (1.4826 x median absolute deviation) over up to 28 days before, of which
-  there must be 7. Less than 1 % of the median is noise, however alike the days were. Gives the columns of `from` with `usual` and `score`.
+  there must be 7. A deviation is taken for at least 5 % of the median, however alike the days were. Gives the columns of `from` with `usual` and `score`.
 #}
 {% macro robust_scores(from, by, value) -%}
     {%- set series = by | join(', ') -%}
     select
         * exclude (days_before, usual, deviation),
         case when days_before >= 7 then usual end as usual,
-        case when days_before >= 7 then ({{ value }} - usual) / nullif(greatest(1.4826 * deviation, 0.01 * abs(usual)), 0) end as score
+        case when days_before >= 7 then ({{ value }} - usual) / nullif(greatest(1.4826 * deviation, 0.05 * abs(usual)), 0) end as score
     from (
         select
             series.*,

@@ -1,4 +1,4 @@
--- Days on which a model's requests or a team's charges cost more than they usually do: one row per series and day, with what was usual, how unusual
+-- Days on which all that teams are charged, a team's charges or a model's requests cost more than usual: one row per series and day, with what was usual, how unusual
 -- the day is (robust z, macro robust_scores) and the money beyond. Corrections of bills are not counted, whatever day they fall on.
 {{ config(materialized='table') }}
 
@@ -27,19 +27,21 @@ models as (
 ),
 
 series as (
-    select usage_date, null as model, team, cost, 'billed' as basis from teams
+    select usage_date, 'all' as series, null as series_value, sum(cost) as cost, 'billed' as basis from teams group by usage_date
     union all
-    select usage_date, model, null as team, cost, basis from models
+    select usage_date, 'team' as series, team, cost, 'billed' as basis from teams
+    union all
+    select usage_date, 'model' as series, model, cost, basis from models
 ),
 
 scored as (
-    {{ robust_scores('series', by=['model', 'team'], value='cost') }}
+    {{ robust_scores('series', by=['series', 'series_value'], value='cost') }}
 )
 
 select
     usage_date,
-    model,
-    team,
+    series,
+    series_value,
     basis,
     cost,
     usual as usual_cost,

@@ -5,8 +5,8 @@ with pool_groups as (
     {{ metric_groups(ref('fct_gpu_days'), ['pool', 'gpu_model', 'cluster'], {
         'busy': sum_hours("case when layer = 'productive' then gpu_hours end"),
         'seen': sum_hours("case when layer in ('productive', 'quiet') then gpu_hours end"),
-        'unseen': sum_hours("case when layer = 'unseen' then gpu_hours end"), 'basis': "case when coalesce(unseen, 0) > 0 then 'partial' else 'billed' end",
-    }, where="resource = 'gpu'") }}
+        'unseen': sum_hours("case when layer = 'unknown' and is_held then gpu_hours end"), 'basis': "case when coalesce(unseen, 0) > 0 then 'partial' else 'billed' end",
+    }, where="resource = 'gpu' and pool is not null") }}
 ),
 
 training_runs as (
@@ -91,9 +91,16 @@ tag_groups as (
 ),
 
 anomaly_groups as (
-    {{ metric_groups(ref('int_cost_anomalies'), ['model', 'team'], {
-        'found': 'count(*) filter (where is_anomaly)', 'excess': 'coalesce(sum(excess_cost) filter (where is_anomaly), 0)', 'judged': 'count(score)',
-        'basis': metric_basis('basis')}) }}
+    select
+        grain, period_start_at, (period_start_at + case grain when 'month' then interval 1 month else interval 1 day end)::date as period_end_at,
+        series as dimension, series_value as dimension_value, count(*) filter (where is_anomaly) as found,
+        coalesce(sum(excess_cost), 0) as excess, count(score) as judged, {{ metric_basis('basis') }} as basis
+    from (
+        select *, 'day' as grain, usage_date as period_start_at from {{ ref('int_cost_anomalies') }}
+        union all
+        select *, 'month' as grain, date_trunc('month', usage_date)::date from {{ ref('int_cost_anomalies') }}
+    )
+    group by all
 )
 
 {{ metric_rows('pool_groups', [{'metric_id': 'ai.gpu_utilization', 'measure': 'ratio', 'value': 'busy / nullif(seen, 0)',
