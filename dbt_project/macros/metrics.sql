@@ -9,8 +9,9 @@
     day           its column that says which day a row belongs to
     where         condition on its rows
     grains        of 'day' and 'month'
+    only_by_month dimensions with so many values that days are not told
 #}
-{% macro metric_groups(from, dimensions, figures, day='usage_date', where=none, grains=['day', 'month']) -%}
+{% macro metric_groups(from, dimensions, figures, day='usage_date', where=none, grains=['day', 'month'], only_by_month=[]) -%}
     select
         grain,
         period_start_at,
@@ -38,6 +39,9 @@
         {% endfor -%}
     )
     group by grouping sets ((grain, period_start_at){% for name in dimensions %}, (grain, period_start_at, {{ name }}){% endfor %})
+    {%- if only_by_month %}
+    having grain = 'month' or ({% for name in only_by_month %}grouping({{ name }}) = 1{{ ' and ' if not loop.last }}{% endfor %})
+    {%- endif %}
 {%- endmacro %}
 
 {#

@@ -1,3 +1,10 @@
-{{ config(materialized='table') }}
+-- All metrics of GPU-hours.
+{{ config(materialized='view') }}
 
-{{ no_metric_rows() }}
+select metric_id, measure, grain, period_start_at, period_end_at, dimension, dimension_value, value, basis, reason
+from {{ ref('int_metrics__gpu_hours') }}
+
+union all
+
+select metric_id, measure, grain, period_start_at, period_end_at, dimension, dimension_value, value, basis, reason
+from {{ ref('int_metrics__gpu_spending') }}
