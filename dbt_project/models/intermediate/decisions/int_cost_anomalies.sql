@@ -27,7 +27,7 @@ models as (
 ),
 
 series as (
-    select usage_date, 'all' as series, null as series_value, sum(cost) as cost, 'billed' as basis from teams group by usage_date
+    select usage_date, 'all' as series, null as series_value, {{ sum_hours('cost') }} as cost, 'billed' as basis from teams group by usage_date
     union all
     select usage_date, 'team' as series, team, cost, 'billed' as basis from teams
     union all

@@ -18,7 +18,7 @@ grouped as (
         'uniques': 'sum(unique_request_count)', 'successes': 'sum(unique_success_count)', 'cost': 'sum(full_cost)',
         'owned_cost': 'coalesce(sum(full_cost) filter (where team is not null), 0)', 'cold': 'sum(cold_count)',
         'cold_known': 'sum(request_count) filter (where cold_count is not null)', 'cold_cost': 'sum(cold_cost) filter (where cold_count > 0)',
-        'expected_cold_cost': 'sum(expected_cold_cost)', 'basis': metric_basis('basis'),
+        'expected_cold_cost': sum_hours('expected_cold_cost'), 'basis': metric_basis('basis'),
     }) }}
 ),
 
@@ -65,7 +65,7 @@ batches as (
 
 batch_groups as (
     {{ metric_groups('batches', ['model', 'batch_band'], {
-        'cost': 'sum(full_cost) filter (where expected_cost > 0)', 'expected_cost': 'sum(expected_cost) filter (where full_cost is not null)',
+        'cost': 'sum(full_cost) filter (where expected_cost > 0)', 'expected_cost': sum_hours('case when full_cost is not null then expected_cost end'),
         'basis': metric_basis('basis'),
     }) }}
 ),

@@ -33,14 +33,14 @@ trained as (
         group by all
     ) as hours on jobs.source_name = hours.source_name and coalesce(jobs.cluster, '') = hours.cluster and jobs.job_id = hours.job_id
     where jobs.epochs_run > 0 or exists (
-            select 1 from {{ source('config', 'training_runs') }} as rules
+            select rules.rule_id from {{ source('config', 'training_runs') }} as rules
             where {{ matches_glob('jobs.job_id', 'trim(rules.job)') }} or {{ matches_glob('jobs.job_name', 'trim(rules.job)') }}
         )
 ),
 
 training_groups as (
     {{ metric_groups('trained', ['team'], {
-        'cost': sum_if_all('cost'), 'hours': 'sum(hours)', 'basis': metric_basis('basis')}, grains=['month']) }}
+        'cost': sum_if_all('cost'), 'hours': sum_hours('hours'), 'basis': metric_basis('basis')}, grains=['month']) }}
 ),
 
 -- attempts on spot capacity: what was lost when it was taken away, and what starting again cost
@@ -94,7 +94,7 @@ anomaly_groups as (
     select
         grain, period_start_at, (period_start_at + case grain when 'month' then interval 1 month else interval 1 day end)::date as period_end_at,
         series as dimension, series_value as dimension_value, count(*) filter (where is_anomaly) as found,
-        coalesce(sum(excess_cost), 0) as excess, count(score) as judged, {{ metric_basis('basis') }} as basis
+        coalesce({{ sum_hours('excess_cost') }}, 0) as excess, count(score) as judged, {{ metric_basis('basis') }} as basis
     from (
         select *, 'day' as grain, usage_date as period_start_at from {{ ref('int_cost_anomalies') }}
         union all

@@ -10,7 +10,7 @@ grouped as (
     {{ metric_groups('requests', ['model', 'model_version', 'variant', 'provider', 'feature'], {
         'requests': 'sum(request_count)', 'errors': 'sum(error_count)', 'successes': 'sum(unique_success_count)', 'cost': 'sum(full_cost)',
         'serving_cost': 'sum(serving_cost)', 'served': 'sum(success_count) filter (where serving_cost is not null)',
-        'latency': 'sum(latency_ms) filter (where serving_cost is not null and timed_count > 0)',
+        'latency': sum_hours('case when serving_cost is not null and timed_count > 0 then latency_ms end'),
         'timed_tokens': 'sum(token_count) filter (where serving_cost is not null and timed_count > 0)', 'basis': metric_basis('basis'),
     }) }}
 ),
@@ -57,3 +57,7 @@ union all
 union all
 
 select * from {{ ref('int_metrics__operations') }}
+
+union all
+
+select * from {{ ref('int_metrics__budgets') }}

@@ -32,7 +32,7 @@ prompts as (
 prompt_groups as (
     {{ metric_groups('prompts', ['provider', 'model', 'model_version', 'tenant'], {
         'prompts': 'sum(prompt_count)', 'repeated': 'sum(repeated_count)', 'embeddings': 'sum(embedding_count)',
-        'again': 'sum(embedded_again_count)', 'again_cost': sum_if_all('embedded_again_cost'), 'basis': "'billed'",
+        'again': 'sum(embedded_again_count)', 'again_cost': 'case when count(embedded_again_cost) = count(*) then ' ~ sum_hours('embedded_again_cost') ~ ' end', 'basis': "'billed'",
     }) }}
 ),
 
@@ -67,7 +67,7 @@ asked as (
 
 fallback_groups as (
     {{ metric_groups('asked', ['provider', 'model', 'model_version', 'tenant', 'feature'], {
-        'uniques': 'sum(uniques) filter (where is_told)', 'dearer': 'coalesce(sum(dearer), 0)', 'extra_cost': 'coalesce(sum(extra_cost), 0)',
+        'uniques': 'sum(uniques) filter (where is_told)', 'dearer': 'coalesce(sum(dearer), 0)', 'extra_cost': 'coalesce(' ~ sum_hours('extra_cost') ~ ', 0)',
         'unknown': 'count(unknown)', 'basis': "'billed'",
     }) }}
 ),
@@ -78,7 +78,7 @@ vector_costs as (
     where component like 'vector%'
     group by usage_date
     union all
-    select usage_date, null, sum(quantity * {{ overlap_microseconds('started_at', 'ended_at', 'usage_date', 'day') }}) / 86400000000.0
+    select usage_date, null, {{ sum_hours('quantity * ' ~ overlap_microseconds('started_at', 'ended_at', 'usage_date', 'day') ~ ' / 86400000000.0') }}
     from (
         select started_at, ended_at, quantity, {{ slots('started_at', 'ended_at', 'day') }} as usage_date
         from {{ source('raw', 'usage_drivers') }}
@@ -89,7 +89,7 @@ vector_costs as (
 
 vector_groups as (
     {{ metric_groups('vector_costs', [], {
-        'cost': 'sum(cost)', 'vectors': "sum(vector_days) / nullif(count(vector_days), 0)", 'basis': "'billed'",
+        'cost': 'sum(cost)', 'vectors': sum_hours('vector_days') ~ ' / nullif(count(vector_days), 0)', 'basis': "'billed'",
     }) }}
 ),
 

@@ -15,9 +15,9 @@ grouped as (
         'saving': 'sum(cache_saving_cost)', 'saving_known': 'bool_and(cache_saving_cost is not null or coalesce(cached_input_tokens, 0) = 0)',
         'vendor_cost': 'sum(vendor_cost)', 'vendor_tokens': 'sum(token_count) filter (where vendor_cost is not null)',
         'cost': 'sum(full_cost)', 'cost_tokens': 'sum(token_count) filter (where full_cost is not null)',
-        'own_hours': 'sum(gpu_hours::decimal(38, 12))::double', 'own_tokens': 'sum(token_count) filter (where gpu_hours is not null)',
-        'latency': 'sum(latency_ms) filter (where timed_count > 0)', 'timed_tokens': 'sum(token_count) filter (where timed_count > 0)',
-        'first_token': 'sum(time_to_first_token_ms)', 'first_token_requests': 'sum(request_count) filter (where time_to_first_token_ms is not null)',
+        'own_hours': sum_hours('gpu_hours'), 'own_tokens': 'sum(token_count) filter (where gpu_hours is not null)',
+        'latency': sum_hours('case when timed_count > 0 then latency_ms end'), 'timed_tokens': 'sum(token_count) filter (where timed_count > 0)',
+        'first_token': sum_hours('time_to_first_token_ms'), 'first_token_requests': 'sum(request_count) filter (where time_to_first_token_ms is not null)',
         'retrievals': 'sum(retrieval_count)', 'documents': 'sum(retrieved_documents)', 'retrieved': 'sum(retrieved_tokens)',
         'basis': metric_basis('basis'),
     }) }}
