@@ -82,10 +82,11 @@ select
     token_count / nullif(break_even_tokens, 0) as break_even_ratio,
     break_even_tokens <= capacity_tokens as is_within_capacity,
     (token_count * api_price - fixed_cost::double)::decimal(38, 12) as self_host_saving_cost,
-    case when token_count >= break_even_tokens then 'self_host' when token_count < break_even_tokens then 'api' end as verdict,
+    case when token_count = 0 then null when token_count >= break_even_tokens then 'self_host' when token_count < break_even_tokens then 'api' end
+        as verdict,
     case
+        when coalesce(token_count, 0) = 0 then 'no requests of ' || model || ' that day'
         when api_price is null then 'no price and no bill of ' || compared_with || ' that day'
-        when token_count is null then 'no requests of ' || model || ' that day'
     end as verdict_reason,
     currency_code
 from reckoned
