@@ -1,0 +1,63 @@
+"""Ask MetricFlow for metrics of a workspace: what is published, by any dimension, offline.
+
+    .metricflow/bin/python scripts/query_metrics.py WORKSPACE query --metrics full_cost_per_million_tokens --group-by token_cost__tenant
+    .metricflow/bin/python scripts/query_metrics.py WORKSPACE list metrics
+
+What follows the workspace are MetricFlow's own arguments. It lives in an environment of its own (`make metricflow`; pins in
+environments/metricflow.txt). The semantic models are those of dbt_project/models/semantic; nothing is written but the workspace's `.tmp`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def main(workspace: Path, arguments: list[str]) -> None:
+    database = workspace / "published" / "tollbook.duckdb"
+    if not database.is_file():
+        sys.exit(f"nothing is published in {workspace} yet: `tollbook run` first")
+    # MetricFlow looks for what dbt parsed inside the project's own folder
+    project = workspace / ".tmp" / "metricflow"
+    for folder in ("models", "macros", "seeds"):
+        shutil.rmtree(project / folder, ignore_errors=True)
+        shutil.copytree(REPO / "dbt_project" / folder, project / folder)
+    for file in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy2(REPO / "dbt_project" / file, project / file)
+    os.environ.update(
+        TOLLBOOK_WAREHOUSE=str(database),
+        # published is published: nobody writes to it
+        TOLLBOOK_DUCKDB_CONFIG='{"access_mode": "read_only"}',
+        DO_NOT_TRACK="1",
+        DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+        DBT_PROFILES_DIR=str(project),
+        DBT_PROJECT_DIR=str(project),
+        DBT_LOG_LEVEL="none",
+    )
+    os.chdir(project)
+
+    # these take seconds to import, and read the environment
+    from dbt.cli.main import dbtRunner
+
+    parsed = dbtRunner().invoke(["parse", "--quiet"])
+    if not parsed.success:
+        sys.exit(f"the semantic models cannot be read: {parsed.exception}")
+
+    from update_checker import UpdateChecker
+
+    # it would ask the network for a newer version
+    UpdateChecker.check = lambda *_, **__: None
+
+    from dbt_metricflow.cli.main import cli
+
+    cli(arguments, prog_name="mf")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]).resolve(), sys.argv[2:])
