@@ -1,14 +1,15 @@
 """Ask MetricFlow for metrics of a workspace: what is published, by any dimension, offline.
 
-    .metricflow/bin/python scripts/query_metrics.py WORKSPACE query --metrics full_cost_per_million_tokens --group-by token_cost__tenant
+    .metricflow/bin/python scripts/query_metrics.py WORKSPACE query --metrics full_cost_per_million_tokens --group-by tenant
     .metricflow/bin/python scripts/query_metrics.py WORKSPACE list metrics
 
-What follows the workspace are MetricFlow's own arguments. It lives in an environment of its own (`make metricflow`; pins in
+What follows the workspace are MetricFlow's own arguments; of a dimension its name is enough (tenant for token_cost__tenant). It lives in an environment of its own (`make metricflow`; pins in
 environments/metricflow.txt). The semantic models are those of dbt_project/models/semantic; nothing is written but the workspace's `.tmp`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -54,7 +55,25 @@ def main(workspace: Path, arguments: list[str]) -> None:
 
     from dbt_metricflow.cli.main import cli
 
-    cli(arguments, prog_name="mf")
+    cli(_full_names(arguments, project / "target" / "semantic_manifest.json"), prog_name="mf")
+
+
+def _full_names(arguments: list[str], manifest: Path) -> list[str]:
+    """Arguments with the dimensions of ``--group-by`` named as MetricFlow does: with the entity of the first metric's semantic model."""
+    if "--metrics" not in arguments or "--group-by" not in arguments:
+        return arguments
+    said = json.loads(manifest.read_text())
+    metric = arguments[arguments.index("--metrics") + 1].split(",")[0].strip()
+    measures = {one["name"] for found in said["metrics"] if found["name"] == metric for one in found["type_params"]["input_measures"]}
+    full = {
+        dimension["name"]: f"{model['primary_entity']}__{dimension['name']}"
+        for model in said["semantic_models"]
+        if measures & {one["name"] for one in model["measures"]}
+        for dimension in model["dimensions"]
+    }
+    place = arguments.index("--group-by") + 1
+    names = ",".join(full.get(name.strip(), name.strip()) for name in arguments[place].split(","))
+    return [*arguments[:place], names, *arguments[place + 1 :]]
 
 
 if __name__ == "__main__":

@@ -65,9 +65,7 @@ def test_gpu_hours_and_their_cost_are_as_by_hand(sample, expected):
 
 
 def test_jobs_cost_what_they_do_by_hand(sample, expected):
-    found = {
-        job: (hours, cost) for job, hours, cost in ask(sample, "select job_id, gpu_hours, cost from engineering.fct_jobs")
-    }
+    found = {job: (hours, cost) for job, hours, cost in ask(sample, "select job_id, gpu_hours, cost from engineering.fct_jobs")}
     for job, figures in expected["job_costs"].items():
         assert found[job] == (pytest.approx(float(figures["gpu_hours"])), Decimal(figures["cost"])), job
 
