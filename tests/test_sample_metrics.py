@@ -16,7 +16,7 @@ def sample(tmp_path_factory):
     root = tmp_path_factory.mktemp("metrics") / "sample"
     shutil.copytree(cli.SAMPLE, root)
     workspace = Workspace.open(root)
-    pipeline.load(workspace, lambda _: None)
+    pipeline.load(workspace, tell=lambda _: None)
     pipeline.build(workspace, tell=lambda _: None)
     return workspace
 
