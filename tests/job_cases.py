@@ -53,7 +53,9 @@ class Cases(MeteringCases):
         cells = ["" if values.get(name) is None else str(values[name]) for name in names]
         self.rows[table].append(",".join('"' + cell.replace('"', '""') + '"' if set(cell) & set('",') else cell for cell in cells))
 
-    def attempt(self, job: str, start: float | None, end: float | None, outcome: str | None = None, node: str | None = None, **values) -> None:
+    def attempt(
+        self, job: str, start: float | None, end: float | None, outcome: str | None = None, node: str | None = None, **values
+    ) -> None:
         """A holding of one GPU on ``node`` (in cluster k); its id says job and start unless told."""
         self.add(
             "jobs",

@@ -115,7 +115,9 @@ def test_a_job_on_no_listed_node_has_no_cost_and_a_reason(jobs):
 
 def test_a_useful_hour_on_spot_with_what_was_run_again(built, ask):
     # two hours of 2.00, evicted, one of them saved; three more: 10.00 for four useful hours
-    columns = "attempts, evictions, gpu_hours, useful_gpu_hours, lost_gpu_hours, cost, lost_cost, cost_per_gpu_hour, cost_per_useful_gpu_hour"
+    columns = (
+        "attempts, evictions, gpu_hours, useful_gpu_hours, lost_gpu_hours, cost, lost_cost, cost_per_gpu_hour, cost_per_useful_gpu_hour"
+    )
     mart = f"select purchase_option, is_spot, {columns} from engineering.fct_spot_effectiveness where gpu_model = 'H100' order by 1"
     assert ask(built, mart) == [
         ("on_demand", False, 1, 0, 4.0, 4.0, 0.0, *money(20, 0), 5.0, 5.0),
@@ -158,7 +160,9 @@ def test_peoples_time_at_the_rate_of_its_day(built, ask, jobs):
     unattributed = "select team, minutes, cost, reason from engineering.fct_people_costs where not is_attributed"
     assert ask(built, unattributed) == [("ops", *money(20, 20), "names no job")]
     # it is on no bill: nobody is charged for it
-    assert ask(built, "select sum(charged_cost) = (select sum(reporting_effective_cost) from finance.fct_charges) from finance.fct_chargeback") == [(True,)]
+    assert ask(
+        built, "select sum(charged_cost) = (select sum(reporting_effective_cost) from finance.fct_charges) from finance.fct_chargeback"
+    ) == [(True,)]
 
 
 def test_an_incident_goes_to_the_jobs_and_models_that_it_names(built, ask):
@@ -181,7 +185,10 @@ def test_fees_are_split_by_calls_and_who_pays_stays(built, ask, jobs):
     # the rule for logs holds from the next day on
     assert ask(built, fees.format("observability")) == []
     assert ask(built, "select charged_cost from finance.fct_chargeback where team = 'geo'") == [(Decimal(10),)]
-    assert jobs("spot", "api_calls", "api_cost", "cost", "people_cost", "full_cost") == (3.0, *money("4.285714285714", 10, 20, "34.285714285714"))
+    assert jobs("spot", "api_calls", "api_cost", "cost", "people_cost", "full_cost") == (
+        3.0,
+        *money("4.285714285714", 10, 20, "34.285714285714"),
+    )
     assert jobs("raw", "storage_ops", "storage_cost", "egress_cost", "full_cost") == (1007.0, Decimal(4), None, Decimal(30))
 
 

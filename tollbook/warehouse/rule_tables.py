@@ -69,7 +69,13 @@ TABLES: dict[str, dict[str, str]] = {
     "comparable_models": {"model": "varchar", "compared_with": "varchar"},
     "job_costs": {"rule_id": "varchar", "component": "varchar", "cost": "varchar", "driver": "varchar"},
     "people_rates": {"role": "varchar", "rate_per_hour": "decimal(18,6)", "currency": "varchar"},
-    "budgets": {"scope": "varchar", "scope_value": "varchar", "cost": "varchar", "amount_per_month": "decimal(38,12)", "currency": "varchar"},
+    "budgets": {
+        "scope": "varchar",
+        "scope_value": "varchar",
+        "cost": "varchar",
+        "amount_per_month": "decimal(38,12)",
+        "currency": "varchar",
+    },
 }
 _CLOCK_COLUMNS = ("region", "service_tier", "quantity_from", "time_from", "time_to")
 #: Columns that may be absent.
@@ -155,7 +161,11 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "budgets": (
         ("amount_per_month", "try_cast(amount_per_month as double) < 0", "is negative"),
         ("currency", "length(trim(currency)) <> 3", "is not a currency code of three letters"),
-        ("scope_value", "(lower(trim(scope)) = 'all') <> (coalesce(trim(scope_value), '') = '')", "is named where scope is all, or missing where it is not"),
+        (
+            "scope_value",
+            "(lower(trim(scope)) = 'all') <> (coalesce(trim(scope_value), '') = '')",
+            "is named where scope is all, or missing where it is not",
+        ),
     ),
     "job_costs": (
         (

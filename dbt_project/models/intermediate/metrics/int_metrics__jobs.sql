@@ -10,11 +10,7 @@ with ended as (
         jobs.full_cost::double as whole_cost,
         (jobs.last_ended_at - interval 1 microsecond)::date as ended_date
     from {{ ref('fct_jobs') }} as jobs
-    where jobs.last_ended_at is not null and jobs.outcome not in ('running', 'pending') and not exists (
-            select 1 from {{ ref('fct_job_attempts') }} as served
-            where served.model is not null and served.source_name = jobs.source_name and served.job_id = jobs.job_id
-                and served.cluster is not distinct from jobs.cluster
-        )
+    where jobs.last_ended_at is not null and jobs.outcome not in ('running', 'pending') and not jobs.is_serving
 ),
 
 jobs as (
