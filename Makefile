@@ -12,7 +12,7 @@ export GX_ANALYTICS_ENABLED := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export AIRFLOW__USAGE_DATA_COLLECTION__ENABLED := False
 
-.PHONY: run test focus-validator focus-validator-if-possible lint format docs airflow clean
+.PHONY: run test metricflow focus-validator focus-validator-if-possible lint format docs airflow clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) is not there); give another with PYTHON=..."; exit 1; }
@@ -26,13 +26,21 @@ run: .venv/installed
 	$(BIN)/python scripts/run_nightly.py $(WORKSPACE)
 	$(BIN)/tollbook summary --workspace $(WORKSPACE)
 
-test: .venv/installed .nise/installed focus-validator-if-possible
+test: .venv/installed .nise/installed .metricflow/installed focus-validator-if-possible
 	$(BIN)/python -m pytest tests
 
 # what only tests need, in environments of their own: the maker of vendors' bills, and the validator of FOCUS files
 .nise/installed: environments/koku-nise.txt .venv/installed
 	test -x .nise/bin/python || $(PYTHON) -m venv .nise
 	$(BIN)/uv pip install --quiet --python .nise/bin/python -r $<
+	touch $@
+
+# metrics by any dimension: scripts/query_metrics.py
+metricflow: .metricflow/installed
+
+.metricflow/installed: environments/metricflow.txt .venv/installed
+	test -x .metricflow/bin/python || $(PYTHON) -m venv .metricflow
+	$(BIN)/uv pip install --quiet --python .metricflow/bin/python -r $<
 	touch $@
 
 focus-validator: .focus-validator/installed

@@ -23,6 +23,9 @@ def dictionary() -> str:
     for reader in READERS:
         files = sorted((REPO / "dbt_project" / "models" / "marts" / reader).glob("_*__models.yml"))
         models = [model for file in files for model in yaml.safe_load(file.read_text())["models"]]
+        # what is published from elsewhere: the catalogue of metrics and their days
+        if reader == "product":
+            models += _listed("seeds/_seeds.yml", "seeds") + _listed("models/semantic/_semantic__models.yml", "models")
         for model in sorted(models, key=lambda model: model["name"]):
             parts += [
                 "",
@@ -37,6 +40,10 @@ def dictionary() -> str:
                 f"| `{one['name']}` | {one['data_type']} | {one['description'].replace('|', chr(92) + '|')} |" for one in model["columns"]
             ]
     return "\n".join(parts) + "\n"
+
+
+def _listed(path: str, kind: str) -> list[dict]:
+    return yaml.safe_load((REPO / "dbt_project" / path).read_text())[kind]
 
 
 if __name__ == "__main__":

@@ -277,6 +277,56 @@ def simulate(
         raise TollbookError(outcome.fault)
 
 
+@app.command()
+def compare(
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="model_version:<model>@<version>, variant:<model>@<variant>, model:<model>, month:2026-08 or 2026-09-01..2026-09-15."
+        ),
+    ],
+    b: Annotated[str, typer.Argument(help="The other one: fails where it is dearer than A.")],
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", "-m", help="May be given several times; full_cost_per_inference by default.")
+    ] = None,
+    fail_above: Annotated[str | None, typer.Option(help="How far B may be above A: 5% or 0.05.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    feature: Annotated[str | None, typer.Option(help="Only this feature.")] = None,
+    team: Annotated[str | None, typer.Option(help="Only this team.")] = None,
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, itself too.")] = None,
+    workspace: WorkspaceOption = None,
+    format: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+) -> None:
+    """A cost regression gate over what is published. Status 1 if B is too far above A, 2 if that cannot be told."""
+    from tollbook import compare as comparing
+    from tollbook.report.summary import rendered
+
+    try:
+        given = {"model": model, "tenant": tenant, "feature": feature, "team": team}
+        filters = {name: value for name, value in given.items() if value is not None}
+        share = None if fail_above is None else comparing.parse_threshold(fail_above)
+        opened = Workspace.open(workspace)
+        with publication.connect(opened) as db:
+            days = (first and first.date(), last and last.date())
+            found = comparing.compare(db, a, b, metric or ["full_cost_per_inference"], share, filters, days)
+    except (TollbookError, duckdb.Error) as error:
+        # not 1: that would say that the cost rose
+        errors.print(f"error: {error}", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+    if format is Format.json:
+        print(json.dumps(comparing.document(a, b, found, opened.currency), indent=2))
+    elif format is Format.csv:
+        records = comparing.records(found)
+        writer = csv.DictWriter(sys.stdout, records[0])
+        writer.writeheader()
+        writer.writerows(records)
+    else:
+        console.print(rendered(comparing.table(a, b, found, opened.currency)), crop=False)
+    raise typer.Exit(comparing.status(found))
+
+
 explain_app = typer.Typer(no_args_is_help=True, help="Where a cost comes from, down to bill rows and telemetry.")
 app.add_typer(explain_app, name="explain")
 

@@ -39,7 +39,7 @@ DIMENSIONS = {
     "bucket": ("bucket",),
 }
 #: Rule files that decide no charge.
-_NO_COST = ("required_tags", "job_costs", "people_rates", "model_aliases", "supporting_costs", "training_runs")
+_NO_COST = ("required_tags", "job_costs", "people_rates", "model_aliases", "supporting_costs", "training_runs", "comparable_models", "budgets")
 #: Rules that look at a day alone. Any other may decide on the day on which a line or holding began, for all its days.
 _DAY_BY_DAY = {"policies", "resource_rates", "cost_sharing", "prices", "price_books"}
 #: Rules that change what there is to charge: estimates where a bill is not in yet, and what a bill is worth in other money.

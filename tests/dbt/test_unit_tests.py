@@ -26,6 +26,7 @@ def test_every_unit_test_of_the_models_passes(workspace, monkeypatch):
         done = dbtRunner().invoke(["test", "--select", "test_type:unit", "--log-level", "none", "--log-path", str(ws.temp), *place])
     finally:
         DuckDBConnectionManager.close_all_connections()
+    assert [f"{one.node.name}: {one.message}" for one in done.result.results if one.status != "pass"] == []
     assert done.success, done.exception
     names = {one.node.name for one in done.result.results}
     assert any("ka_4" in name for name in names) and any("ka_20" in name for name in names)

@@ -67,8 +67,16 @@ TABLES: dict[str, dict[str, str]] = {
         "life": "decimal(18,0)",
         "in_service_on": "date",
     },
+    "comparable_models": {"model": "varchar", "compared_with": "varchar"},
     "job_costs": {"rule_id": "varchar", "component": "varchar", "cost": "varchar", "driver": "varchar"},
     "people_rates": {"role": "varchar", "rate_per_hour": "decimal(18,6)", "currency": "varchar"},
+    "budgets": {
+        "scope": "varchar",
+        "scope_value": "varchar",
+        "cost": "varchar",
+        "amount_per_month": "decimal(38,12)",
+        "currency": "varchar",
+    },
 }
 _CLOCK_COLUMNS = ("region", "service_tier", "quantity_from", "time_from", "time_to")
 #: Columns that may be absent.
@@ -81,6 +89,8 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("cost_sharing", "receivers"),
     ("supporting_costs", "among"),
     ("training_runs", "model_version"),
+    ("budgets", "scope_value"),
+    ("budgets", "cost"),
 }
 #: Columns that may be empty.
 OPTIONAL = {("teams", "cost_centre"), ("prices", "provider"), ("model_aliases", "provider")} | ABSENT
@@ -105,6 +115,8 @@ WHOLE_WORKSPACE = ("attached_by_tag", "down_xids", "model_cost_charged_to", "sam
 BUILT_IN_SPLITS = ("gpu", "aws_weights", "max_share")
 #: What of a request supporting costs may be shared by.
 SHARED_BY = ("requests", "tokens", "input_tokens", "output_tokens", "retrievals", "bytes_out")
+#: What a budget may be for.
+BUDGET_SCOPES = ("all", "team", "cost_centre", "provider", "cluster", "pool", "tenant", "feature", "model")
 CHOICES = {
     ("policies", "policy"): tuple(POLICIES),
     ("prices", "token_kind"): (
@@ -119,6 +131,8 @@ CHOICES = {
     ("training_runs", "amortise_by"): ("inferences", "days"),
     ("cost_sharing", "method"): ("proportional", "by_resource", "even", "weights", "driver", "kept"),
     ("job_costs", "component"): JOB_COMPONENTS,
+    ("budgets", "scope"): BUDGET_SCOPES,
+    ("budgets", "cost"): ("gpu", "everything"),
 }
 #: Steps of cost_sharing.csv: int_costs__shared takes one after the other.
 SHARING_STEPS = 9
@@ -157,6 +171,15 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "people_rates": (
         ("rate_per_hour", "try_cast(rate_per_hour as double) < 0", "is negative"),
         ("currency", "length(trim(currency)) <> 3", "is not a currency code of three letters"),
+    ),
+    "budgets": (
+        ("amount_per_month", "try_cast(amount_per_month as double) < 0", "is negative"),
+        ("currency", "length(trim(currency)) <> 3", "is not a currency code of three letters"),
+        (
+            "scope_value",
+            "(lower(trim(scope)) = 'all') <> (coalesce(trim(scope_value), '') = '')",
+            "is named where scope is all, or missing where it is not",
+        ),
     ),
     "job_costs": (
         (
@@ -249,10 +272,12 @@ ONE_IN_FORCE = {
     "policies": "policy || ' ' || coalesce(cluster, '') || ' ' || coalesce(pool, '')",
     "resource_rates": "split || ' ' || resource || ' ' || coalesce(gpu_model, '')",
     "required_tags": "tag",
+    "budgets": "scope || ' ' || coalesce(scope_value, '') || ' ' || coalesce(cost, '')",
     "price_books": "book",
     "job_costs": "rule_id",
     "people_rates": "role",
     "model_aliases": "coalesce(trim(provider), '') || ' ' || trim(alias)",
+    "comparable_models": "model || ' and ' || compared_with",
     "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
 }
 #: What a rule decides, in one spelling: a rule of another name that decides the same is its next version.
@@ -263,3 +288,9 @@ DECIDES = {table: f"lower({key})" for table, key in ONE_IN_FORCE.items()} | {
 }
 #: What such a key is called, where it is not one column.
 SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step", "model_aliases": "provider and alias"}
+SAME = {
+    "exchange_rates": "pair of currencies",
+    "comparable_models": "pair of models",
+    "cost_sharing": "cost and step",
+    "budgets": "scope and cost",
+}

@@ -49,6 +49,7 @@ select
     attempts.cost_centre,
     coalesce(attempts.model, progress.model) as model,
     progress.model_version,
+    attempts.model is not null as is_serving,
     attempts.tenant,
     attempts.namespace,
     attempts.account,

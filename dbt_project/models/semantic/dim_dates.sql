@@ -1,0 +1,10 @@
+-- One row per day from the first to the last month with costs: what metrics are laid out on.
+{{ config(materialized='table', schema='product', contract={'enforced': true}) }}
+
+select unnest(generate_series(min(day_from), max(day_until) - interval 1 day, interval 1 day))::date as date_day
+from (
+    select
+        date_trunc('month', usage_date) as day_from,
+        date_trunc('month', usage_date) + interval 1 month as day_until
+    from {{ ref('fct_chargeback_days') }}
+)
