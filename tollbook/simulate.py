@@ -39,7 +39,7 @@ DIMENSIONS = {
     "bucket": ("bucket",),
 }
 #: Rule files that decide no charge.
-_NO_COST = ("required_tags", "job_costs", "people_rates", "comparable_models")
+_NO_COST = ("required_tags", "job_costs", "people_rates", "budgets", "comparable_models")
 #: Rules that look at a day alone. Any other may decide on the day on which a line or holding began, for all its days.
 _DAY_BY_DAY = {"policies", "resource_rates", "cost_sharing", "prices", "price_books"}
 #: Rules that change what there is to charge: estimates where a bill is not in yet, and what a bill is worth in other money.
