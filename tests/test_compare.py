@@ -97,6 +97,12 @@ def test_periods_months_and_filters_narrow_both_sides(db):
     assert one(db, "month:2026-09", "month:2026-08", filters={"model": "falcon-7b"}).outcome == "unknown"
 
 
+def test_days_without_requests_are_said(db):
+    found = one(db, "2026-09-01..2026-09-03", "2026-09-04..2026-09-30", filters={"model": "falcon-7b"}, threshold=0.1)
+    assert [(side.days, side.days_asked) for side in (found.a, found.b)] == [(3, 3), (2, 27)]
+    assert compare.table("a", "b", [found], "EUR").rows[0].cells[8] == "3 / 2 of 27"
+
+
 @pytest.mark.parametrize(
     ("a", "b", "metric", "reason"),
     [
@@ -205,4 +211,5 @@ def test_the_command_prints_both_values_and_json(published):
     assert document["exit_status"] == 1
     assert document["metrics"][0]["b"]["value"] == pytest.approx(1.2)
     assert document["metrics"][0]["relative_difference"] == pytest.approx(0.2)
+    assert document["metrics"][0]["a"]["days_asked"] is None
     assert (document["metrics"][1]["outcome"], document["metrics"][1]["a"]["value"]) == ("unknown", 0.0)

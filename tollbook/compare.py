@@ -9,7 +9,7 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import duckdb
@@ -62,7 +62,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Figure:
-    """A side's figure: ``spread`` is the standard deviation of its days; ``reason`` says why ``value`` is None."""
+    """A side's figure: ``spread`` is the standard deviation of its days; ``reason`` says why ``value`` is None.
+
+    ``days`` have requests, of ``days_asked`` where both ends of the period are given.
+    """
 
     value: float | None
     reason: str | None
@@ -70,6 +73,7 @@ class Figure:
     requests: int
     spread: float | None
     basis: str | None
+    days_asked: int | None = None
 
     @property
     def error(self) -> float | None:
@@ -206,7 +210,9 @@ def _narrowed(side: Side, conditions: tuple[tuple[str, str], ...], days: tuple[d
 
 
 def _figure(db: duckdb.DuckDBPyConnection, side: Side, metric: str) -> Figure:
-    return _ratio(db, side, metric) if metric in RATIOS else _percentile(db, side, metric)
+    found = _ratio(db, side, metric) if metric in RATIOS else _percentile(db, side, metric)
+    asked = (side.last - side.first).days + 1 if side.first and side.last else None
+    return replace(found, days_asked=asked)
 
 
 def _ratio(db: duckdb.DuckDBPyConnection, side: Side, metric: str) -> Figure:
@@ -295,7 +301,7 @@ def document(a: str, b: str, comparisons: Sequence[Comparison], currency: str | 
 
     def figure(one: Figure) -> dict:
         return {
-            "value": one.value, "reason": one.reason, "days": one.days, "requests": one.requests, "daily_standard_deviation": one.spread,
+            "value": one.value, "reason": one.reason, "days": one.days, "days_asked": one.days_asked, "requests": one.requests, "daily_standard_deviation": one.spread,
             "basis": one.basis,
         }  # fmt: skip
 
@@ -351,7 +357,7 @@ def table(a: str, b: str, comparisons: Sequence[Comparison], currency: str | Non
             UNKNOWN if one.ratio is None else f"{100 * one.ratio:+.2f} %",
             UNKNOWN if one.sigmas is None else "certain" if math.isinf(one.sigmas) else f"{one.sigmas:.1f} σ",
             f"{one.a.requests:,} / {one.b.requests:,}",
-            f"{one.a.days} / {one.b.days}",
+            f"{_days(one.a)} / {_days(one.b)}",
             said,
         )
         rows.append(Row(cells, role))
@@ -369,6 +375,10 @@ def table(a: str, b: str, comparisons: Sequence[Comparison], currency: str | Non
         "",
         notes=notes,
     )
+
+
+def _days(one: Figure) -> str:
+    return f"{one.days} of {one.days_asked}" if one.days_asked and one.days_asked != one.days else f"{one.days}"
 
 
 def _number(value: float | None, sign: bool = False) -> str:

@@ -1,6 +1,6 @@
 {# A positive number kept to three digits, so that few values stand for many: within 0.5 % of itself. #}
 {% macro three_digits(number) -%}
-    case when {{ number }} > 0 then round({{ number }}, 2 - floor(log10({{ number }}))::integer) else {{ number }} end
+    case when {{ number }} > 0 then round(({{ number }})::double, 2 - floor(log10({{ number }}))::integer) else ({{ number }})::double end
 {%- endmacro %}
 
 {#

@@ -287,9 +287,9 @@ DECIDES = {table: f"lower({key})" for table, key in ONE_IN_FORCE.items()} | {
     "virtual_tags": "lower(trim(tag)) || ' ' || lower(trim(field)) || ' ' || trim(pattern)",
 }
 #: What such a key is called, where it is not one column.
-SAME = {"exchange_rates": "pair of currencies", "cost_sharing": "cost and step", "model_aliases": "provider and alias"}
 SAME = {
     "exchange_rates": "pair of currencies",
+    "model_aliases": "provider and alias",
     "comparable_models": "pair of models",
     "cost_sharing": "cost and step",
     "budgets": "scope and cost",

@@ -12,9 +12,12 @@ select
     lower(trim(falling.kind)) as request_kind,
     lower(trim(tried.kind)) as tried_request_kind,
     tried.request_id is not null as is_try_known,
-    count(*) as fallback_count,
-    sum(coalesce(falling.input_tokens, 0) + coalesce(falling.output_tokens, 0))::bigint as token_count,
-    sum(coalesce(tried.input_tokens, 0) + coalesce(tried.output_tokens, 0))::bigint as tried_token_count
+    round(sum(coalesce(falling.sample_weight, 1)))::bigint as fallback_count,
+    {%- for side, name in {'falling': 'token_count', 'tried': 'tried_token_count'}.items() %}
+    round(sum(
+        (coalesce({{ side }}.input_tokens, 0) + coalesce({{ side }}.output_tokens, 0))::decimal(30, 0) * coalesce(falling.sample_weight, 1)
+    ))::bigint as {{ name }}{{ ',' if not loop.last }}
+    {%- endfor %}
 from falling
 left join {{ ref('int_requests') }} as tried
     on falling.usage_date = tried.usage_date and falling.source_name = tried.source_name and falling.fallback_of = tried.request_id
