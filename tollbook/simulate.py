@@ -28,7 +28,7 @@ from tollbook.report.money import BUCKETS
 from tollbook.report.tables import Column, Row, Table, in_currency
 from tollbook.sources.typing import text
 from tollbook.warehouse import build, config, lock, rule_coverage
-from tollbook.warehouse.rule_tables import ABSENT, BUILT_IN_SPLITS, DATED, TABLES
+from tollbook.warehouse.rule_tables import ABSENT, BUILT_IN_SPLITS, DATED, NO_COST, TABLES
 from tollbook.workspace import Workspace
 
 #: What the rows are told apart by; what no team pays for stays apart.
@@ -38,8 +38,6 @@ DIMENSIONS = {
     "component": ("component",),
     "bucket": ("bucket",),
 }
-#: Rule files that decide no charge.
-_NO_COST = ("required_tags", "job_costs", "people_rates", "model_aliases", "supporting_costs", "training_runs", "comparable_models", "budgets")
 #: Rules that look at a day alone. Any other may decide on the day on which a line or holding began, for all its days.
 _DAY_BY_DAY = {"policies", "resource_rates", "cost_sharing", "prices", "price_books"}
 #: Rules that change what there is to charge: estimates where a bill is not in yet, and what a bill is worth in other money.
@@ -150,7 +148,7 @@ def _table_of(file: Path) -> str:
     Raises:
         ConfigError: it is none that decides a charge.
     """
-    kinds = "; ".join(f"{table}.csv ({', '.join(columns)})" for table, columns in TABLES.items() if table not in _NO_COST)
+    kinds = "; ".join(f"{table}.csv ({', '.join(columns)})" for table, columns in TABLES.items() if table not in NO_COST)
     if not file.is_file():
         raise ConfigError(f"{file}: there is no such file.")
     try:
@@ -169,7 +167,7 @@ def _table_of(file: Path) -> str:
             said = f"its columns ({', '.join(sorted(header))}) are" if header else "its name is"
             raise ConfigError(f"{file}: is no rule file: {said} those of none. Rule files, each with valid_from and valid_to: {kinds}.")
         (table,) = fitting
-    if table in _NO_COST:
+    if table in NO_COST:
         raise ConfigError(f"{file}: {table}.csv decides no charge, so there is nothing to simulate. These do: {kinds}.")
     return table
 

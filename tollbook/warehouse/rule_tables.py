@@ -294,3 +294,14 @@ SAME = {
     "cost_sharing": "cost and step",
     "budgets": "scope and cost",
 }
+#: Rule files that decide no charge: what they say is looked at beside it.
+NO_COST = (
+    "required_tags",
+    "job_costs",
+    "people_rates",
+    "model_aliases",
+    "supporting_costs",
+    "training_runs",
+    "comparable_models",
+    "budgets",
+)
