@@ -249,7 +249,7 @@ def token_costs(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
         ],
         cells,
         "No tokens are published: no model requests are loaded.",
-        f"{_span(rows)}Unpriced tokens are in no cost and not in the cost per million.",
+        f"{_span(rows)}Unpriced tokens are not in the cost per million; of their cost only what is known is shown.",
         notes,
     )
 
