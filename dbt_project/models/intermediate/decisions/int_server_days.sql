@@ -19,5 +19,5 @@ select
     case when held.cpu_hours > 0
         then usage.cpu_seconds::double / 3600 * (held.cpu_hours / sum(held.cpu_hours) over (partition by held.usage_date, held.holding_id)) end as used_cpu_hours
 from held
-left join {{ ref('int_usage_days') }} as usage
+left join {{ ref('int_holder_usage_days') }} as usage
     on held.usage_date = usage.usage_date and held.holding_id = usage.holding_id and {{ in_build_days('usage.usage_date') }}
