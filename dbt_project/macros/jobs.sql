@@ -15,3 +15,21 @@
         order by coalesce(names.usage_date between jobs.first_at::date and jobs.last_at::date, false) desc, jobs.source_name, jobs.cluster
     ) = 1
 {%- endmacro %}
+
+{#
+  (usage_date, trace_id, span_id, job_id): every span at or below one of `spans` that names a job, with the nearest such job above it.
+  A span that names another job begins anew; a circle of parents ends by itself.
+#}
+{% macro jobs_of_spans(spans) -%}
+    with recursive reached as (
+        select usage_date, trace_id, span_id, job_id from {{ spans }} where job_id is not null
+        union
+        select children.usage_date, children.trace_id, children.span_id, reached.job_id
+        from reached
+        inner join {{ spans }} as children
+            on reached.usage_date = children.usage_date and reached.trace_id = children.trace_id and children.parent_span_id = reached.span_id
+        where children.job_id is null
+    )
+
+    select usage_date, trace_id, span_id, job_id from reached
+{%- endmacro %}

@@ -29,6 +29,7 @@ MARTS = [
     "finance.fct_chargeback",
     "engineering.fct_gpu_hours",
     "engineering.fct_gpu_days",
+    "engineering.fct_job_attempts",
     "engineering.fct_jobs",
     "product.fct_token_costs",
     "product.fct_variant_costs",
@@ -97,7 +98,7 @@ def test_an_attempt_that_two_dumps_repeat_is_held_once(workspace, ask):
     ws = workspace(SETTINGS, {"landing/fleet/a.csv": fleet, "landing/pods/day1.csv": running})
     night(ws)
     held = "select round(sum(gpu_hours), 6), max(outcome) from engineering.fct_jobs"
-    assert ask(ws, held) == [(72.0, None)]  # to the horizon
+    assert ask(ws, held) == [(72.0, "running")]  # to the horizon
     (ws.root / "landing/pods/day2.csv").write_text(ended)
     night(ws)
     assert ask(ws, held) == [(5.0, None)]

@@ -187,3 +187,22 @@ def test_two_budgets_for_the_same_are_refused(workspace):
     made = workspace(SETTINGS, {"config/budgets.csv": "scope,scope_value,cost,amount_per_month,currency,valid_from,valid_to\n" + rows})
     with pytest.raises(ConfigError, match="same scope and cost"):
         pipeline.build(made, tell=lambda _: None)
+
+
+def test_google_charges_the_parts_of_a_machine_apart(workspace, ask):
+    # three hours of two GPUs are 6 GPU-hours; the cores' 36 hours are none
+    stamp = "2026-09-01T00:00:00Z,2026-10-01T00:00:00Z,2026-09-01T00:00:00Z,2026-09-01T03:00:00Z,Usage,Compute,n,Google Cloud"
+    lines = [f"6,6,USD,{stamp},21600,seconds,Nvidia H100 GPU running in Iowa", f"1,1,USD,{stamp},129600,seconds,A3 Instance Core"]
+    made = workspace(
+        SETTINGS,
+        {
+            "landing/bill/1.csv": "\n".join([f"{BILL},ChargeDescription", *lines]) + "\n",
+            "landing/fleet/1.csv": f"{FLEET}\nk,p,n,H100,2,up,2026-09-01 00:00:00,2026-09-01 03:00:00\n",
+        },
+    )
+    pipeline.load(made, tell=lambda _: None)
+    pipeline.build(made, tell=lambda _: None)
+    assert ask(
+        made,
+        "select value from product.metric_values where metric_id = 'gpu.billed_gpu_hours' and grain = 'month' and dimension = 'all'",
+    ) == [(6.0,)]  # fmt: skip

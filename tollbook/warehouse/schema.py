@@ -49,9 +49,15 @@ create table if not exists raw.quarantine (
 """
 
 
+#: What earlier versions built and this one does not: it would be published as it was.
+_RETIRED = ("engineering.fct_job_costs", "intermediate.int_job_days")
+
+
 def ensure(db: duckdb.DuckDBPyConnection) -> None:
-    """Make what is missing; add columns that a newer version of Tollbook knows."""
+    """Make what is missing; add columns that a newer version of Tollbook knows, and drop what it no longer builds."""
     db.execute(_META)
+    for table in _RETIRED:
+        db.execute(f"drop table if exists {table}")
     for table, definition in canonical_tables().items():
         wanted = {name: column["type"] for name, column in definition["columns"].items()} | ORIGIN
         columns = ", ".join(f"{name} {kind}" for name, kind in wanted.items())

@@ -3,7 +3,7 @@
 with held as (
     select
         usage_date, place_cluster as cluster, pool, gpu_model, purchase_option,
-        count(distinct (source_name, cluster, job_id, attempt)) as attempts,
+        count(distinct row(source_name, cluster, job_id, attempt)) as attempts,
         sum(gpu_hours) as gpu_hours,
         sum(allocated_cost) as known_cost,
         sum(hours_without_cost) as hours_without_cost,
