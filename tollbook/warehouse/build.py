@@ -178,38 +178,22 @@ def _dbt(workspace: Workspace, full_refresh: bool = False, select: Sequence[str]
     # dbt reads its profile from the environment; it takes seconds to import, so only here
     target = workspace.temp / "dbt"
     target.mkdir(parents=True, exist_ok=True)
-    arguments = [
-        "build",
-        "--project-dir",
-        str(PROJECT),
-        "--profiles-dir",
-        str(PROJECT),
-        "--target-path",
-        str(target),
-        "--log-path",
-        str(target),
-        "--log-level",
-        "none",
-        "--log-level-file",
-        "info",
-        "--exclude-resource-type",
-        "unit_test",
-        "--threads",
-        "1",
-        "--indirect-selection",
-        "cautious",
-    ]
+    place = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target), "--log-path", str(target)]
+    place += ["--log-level", "none", "--log-level-file", "info"]
+    arguments = ["build", *place, "--exclude-resource-type", "unit_test", "--threads", "1", "--indirect-selection", "cautious"]
     if full_refresh:
+        arguments += ["--full-refresh"]
         # what dbt remembers of other models' files can contradict these
-        arguments += ["--full-refresh", "--no-partial-parse"]
+        place += ["--no-partial-parse"]
     if select:
         arguments += ["--resource-type", "model", "--select", *select]
     with _environment(workspace):
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-        from dbt.cli.main import dbtRunner
+        from dbt.cli.main import dbtRunner, dbtRunnerResult
 
         try:
-            outcome = dbtRunner().invoke(arguments)
+            manifest = _manifest(place, f"{_models_hash()} {workspace.warehouse.stem}")
+            outcome = manifest if isinstance(manifest, dbtRunnerResult) else dbtRunner(manifest=manifest).invoke(arguments)
         finally:
             # the adapter keeps the file open for the life of the process: no one else could write
             DuckDBConnectionManager.close_all_connections()
@@ -224,6 +208,23 @@ def _dbt(workspace: Workspace, full_refresh: bool = False, select: Sequence[str]
         f"  {one.node.resource_type} {one.node.name} ({one.node.original_file_path}): {_first_lines(one.message)}" for one in bad
     )
     raise TollbookError(f"{len(bad)} models or tests failed; nothing was published:\n{said}\nMore in {target / 'dbt.log'}.")
+
+
+#: The models as dbt parsed them, by their hash: builds of one process need not parse them again.
+_parsed: dict[str, object] = {}
+
+
+def _manifest(place: Sequence[str], key: str):
+    """The parsed models, a copy of their own for each build; dbt's result where they cannot be parsed."""
+    from dbt.cli.main import dbtRunner
+
+    if key not in _parsed:
+        outcome = dbtRunner().invoke(["parse", *place])
+        if not outcome.success:
+            return outcome
+        _parsed.clear()
+        _parsed[key] = outcome.result
+    return _parsed[key].deepcopy()
 
 
 def _first_lines(message: str | None) -> str:
