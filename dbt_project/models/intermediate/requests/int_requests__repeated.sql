@@ -1,40 +1,37 @@
 -- Requests that stand more than once in a day's log: rows sent twice once, and the tries of one request in their order. One row per try;
 -- `request_key` is what its tries share (the idempotency key; else the first request that `retry_of` leads to).
-{% set id_hash = hash_of(['source_name', 'request_id']) -%}
-{% set key_hash = hash_of(['source_name', 'idempotency_key']) -%}
+{% set id_hash = hash_of(['usage_date', 'source_name', 'request_id']) -%}
+{% set key_hash = hash_of(['usage_date', 'source_name', 'idempotency_key']) -%}
 
-with recursive requests as (
-    select * from {{ ref('stg_telemetry__requests') }} where {{ in_build_days('usage_date') }}
-),
+-- read where it is needed: together, all its columns would be kept for every reader
+{% set requests %}{{ ref('stg_telemetry__requests') }} where {{ in_build_days('usage_date') }}{% endset -%}
 
+with recursive
 -- by hashes first: of millions of ids only those that may repeat are looked at again
 ids as (
-    select usage_date, {{ id_hash }} as id_hash
-    from requests
-    where request_id is not null
+    select {{ id_hash }} as id_hash
+    from {{ requests }} and request_id is not null
     group by all
     having count(*) > 1
 
     union
 
-    select usage_date, {{ hash_of(['source_name', 'retry_of']) }} as id_hash from requests where retry_of is not null
+    select {{ hash_of(['usage_date', 'source_name', 'retry_of']) }} as id_hash from {{ requests }} and retry_of is not null
 ),
 
 keys as (
-    select usage_date, {{ key_hash }} as key_hash
-    from requests
-    where idempotency_key is not null
+    select {{ key_hash }} as key_hash
+    from {{ requests }} and idempotency_key is not null
     group by all
     having count(*) > 1
 ),
 
 again as (
     select *
-    from requests
-    where coalesce(request_id, idempotency_key) is not null and (
+    from {{ requests }} and coalesce(request_id, idempotency_key) is not null and (
         retry_of is not null
-        or (usage_date, {{ id_hash }}) in (select (ids.usage_date, ids.id_hash) from ids)
-        or (usage_date, {{ key_hash }}) in (select (keys.usage_date, keys.key_hash) from keys)
+        or {{ id_hash }} in (select ids.id_hash from ids)
+        or (idempotency_key is not null and {{ key_hash }} in (select keys.key_hash from keys))
     )
 ),
 
