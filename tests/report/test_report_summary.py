@@ -155,7 +155,7 @@ def test_warnings_of_the_checks_are_shown(printed):
 
 def test_a_narrow_terminal_cuts_no_number(printed):
     assert "total 32,460.00 3,000.50 5,269.87 40,730.37" in printed(width=40)
-    assert any('desc limit 10" -w ' in line for line in printed(width=40))
+    assert any('desc nulls last limit 10" -w ' in line for line in printed(width=40))
 
 
 def test_periods_get_columns_and_old_ones_share_one(printed, change):
