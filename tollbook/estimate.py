@@ -434,7 +434,11 @@ with costs as (
     where lower(model) = lower($model) and ($provider::varchar is null or lower(trim(coalesce(provider_name, ''))) = lower(trim($provider)))
 )
 
-select usage_date, sum(full_cost), sum(token_count) filter (where full_cost is not null)
+-- what requests rest on alone is no cost of the model
+select
+    usage_date,
+    sum(full_cost) filter (where basis not in ('partial', 'unpriced')),
+    sum(token_count) filter (where basis not in ('partial', 'unpriced'))
 from costs
 where usage_date > (select max(usage_date) from product.fct_token_costs) - $days::integer
 group by usage_date
