@@ -1,7 +1,7 @@
 -- What the requests cost that jobs asked for: one row per day and job as it was named. Model and supporting cost of each request, without
 -- amortised training, which other days decide. Days are looked at request by request only where a request of the build names a job.
-{% set asking %}select count(*) from {{ ref('int_job_requests') }} where {{ in_build_days('usage_date') }}{% endset -%}
-{%- set is_asked = not execute or run_query(asking).columns[0].values()[0] | string != "0" -%}
+{% set asking %}select 1 from {{ ref('int_job_requests') }} where {{ in_build_days('usage_date') }} limit 1{% endset -%}
+{%- set is_asked = finds_rows(asking) -%}
 
 with asked as (
     select usage_date, source_name, request_id, job_id
