@@ -16,11 +16,12 @@ def repo():
     return REPO
 
 
-def find_shared_data() -> Path:
-    """The folder of public bills and telemetry; skips where it is absent, fails where it must be there."""
+def find_shared_data(*sets: str) -> Path:
+    """The folder of public bills and telemetry; skips where it, or one of these sets, is absent, fails where it must be there."""
     folder = Path(os.environ.get("TOLLBOOK_SHARED_DATA", REPO.parent / "shared" / "data"))
-    if not folder.is_dir():
-        said = f"no public data in {folder}; set TOLLBOOK_SHARED_DATA"
+    absent = [str(place) for place in (folder, *(folder / name for name in sets)) if not place.is_dir()]
+    if absent:
+        said = f"no public data in {', '.join(absent)}; set TOLLBOOK_SHARED_DATA"
         if os.environ.get("TOLLBOOK_REQUIRE_SHARED"):
             pytest.fail(said)
         pytest.skip(said)

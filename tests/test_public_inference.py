@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tollbook import pipeline
+from tests.workspaces import clean_night
 from tollbook.workspace import Workspace
 
 NEEDED = ("azure_llm_2023", "mooncake", "servegen", "alibaba_genai_v2026")
@@ -15,18 +15,11 @@ NEEDED = ("azure_llm_2023", "mooncake", "servegen", "alibaba_genai_v2026")
 def built(tmp_path_factory):
     from conftest import REPO, find_shared_data
 
-    data = find_shared_data()
-    missing = [name for name in NEEDED if not (data / name).is_dir()]
-    if missing:
-        pytest.skip(f"no {', '.join(missing)} in {data}")
+    data = find_shared_data(*NEEDED)
     root = tmp_path_factory.mktemp("inference") / "workspace"
     shutil.copytree(REPO / "docs" / "examples" / "public-inference", root)
     (root / "landing").symlink_to(data)
-    workspace = Workspace.open(root)
-    for report in pipeline.load(workspace, tell=lambda _: None):
-        assert (report.failures, report.quarantined) == ([], 0)
-    pipeline.build(workspace, tell=lambda _: None)
-    return workspace
+    return clean_night(Workspace.open(root))
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,7 @@ from tollbook.workspace import Workspace
 def data():
     from conftest import find_shared_data
 
-    folder = find_shared_data() / "vllm_gpu_logs"
-    if not folder.is_dir():
-        pytest.skip(f"no public data in {folder}; set TOLLBOOK_SHARED_DATA to a folder that has it")
-    return folder
+    return find_shared_data("vllm_gpu_logs") / "vllm_gpu_logs"
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,7 @@ ONE_OUTPUT_PRICE = {("google", "gemini-2.5-flash-image"): 3, ("google", "gemini-
 def built(tmp_path_factory):
     from conftest import REPO, find_shared_data
 
-    data = find_shared_data()
-    if not (data / "genai_usages").is_dir():
-        pytest.skip(f"no genai_usages in {data}")
+    data = find_shared_data("genai_usages")
     root = tmp_path_factory.mktemp("tokens")
     shutil.copy(REPO / "docs" / "examples" / "public-tokens" / "tollbook.yml", root)
     (root / "landing").symlink_to(data)

@@ -58,6 +58,14 @@ def night(workspace: Workspace, **options) -> int:
     return pipeline.build(workspace, tell=quiet, **options)
 
 
+def clean_night(workspace: Workspace) -> Workspace:
+    """The workspace, loaded without a failure or a row in quarantine, and built."""
+    for report in pipeline.load(workspace, tell=quiet):
+        assert (report.failures, report.quarantined) == ([], 0)
+    pipeline.build(workspace, tell=quiet)
+    return workspace
+
+
 def charged_on(workspace: Workspace, day: str, where: str = "true") -> dict[str, Decimal]:
     """What each team is charged for a day."""
     with workspace.connect(read_only=True) as db:

@@ -42,3 +42,26 @@
         when sum({{ r }}.token_count) > 0 then sum({{ r }}.full_cost)::double * 1000000 / sum({{ r }}.token_count)
     end as cost_per_million_tokens
 {%- endmacro %}
+
+{# The mart of one property of requests: its figures by day, with the percentiles of latency. #}
+{% macro request_costs_by(dimension) -%}
+with costs as (
+    select
+        requests.usage_date,
+        requests.{{ dimension }},
+        workspace.currency_code,
+        {{ request_figures('requests') }}
+    from {{ ref('int_request_days') }} as requests
+    cross join {{ source('config', 'workspace') }} as workspace
+    group by all
+)
+
+select
+    costs.*,
+    stats.latency_ms_p50,
+    stats.latency_ms_p95,
+    stats.latency_ms_p99
+from costs
+left join {{ ref('fct_request_stats') }} as stats
+    on costs.usage_date = stats.usage_date and stats.dimension = '{{ dimension }}' and costs.{{ dimension }} is not distinct from stats.dimension_value
+{%- endmacro %}

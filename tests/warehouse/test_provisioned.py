@@ -4,8 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tollbook import pipeline
-from tollbook.workspace import Workspace
+from tests.workspaces import clean_night, write_workspace
 
 SETTINGS = """
 currency: USD
@@ -34,7 +33,6 @@ def built(tmp_path_factory):
     root = tmp_path_factory.mktemp("provisioned")
     hours = [("2026-09-01T10:00:00Z", "2026-09-01T11:00:00Z"), ("2026-09-01T11:00:00Z", "2026-09-01T12:00:00Z")]
     files = {
-        "tollbook.yml": SETTINGS,
         "landing/bill/a.csv": BILL
         + line(48, "m", tier="Provisioned")  # 2.00 an hour
         + line(5, "m")
@@ -49,14 +47,7 @@ def built(tmp_path_factory):
         + request("13:00", "n", "b", 0)  # no capacity was paid for at that hour; it belongs to the day's
         + request("11:30", "n", "b", 7, tier="standard"),
     }
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    workspace = Workspace.open(root)
-    for report in pipeline.load(workspace, tell=lambda _: None):
-        assert (report.failures, report.quarantined) == ([], 0)
-    pipeline.build(workspace, tell=lambda _: None)
-    return workspace
+    return clean_night(write_workspace(root, SETTINGS, files))
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from tollbook import pipeline
-from tollbook.workspace import Workspace
+from tests.workspaces import clean_night, write_workspace
 
 SETTINGS = """
 currency: USD
@@ -148,7 +147,6 @@ LITELLM = {
 def night(tmp_path_factory):
     root = tmp_path_factory.mktemp("tokens")
     files = {
-        "tollbook.yml": SETTINGS,
         "landing/gateway/a.csv": table(LOG),
         "landing/books/a.csv": table(BOOK),
         "landing/litellm/a.jsonl": json.dumps(LITELLM) + "\n",
@@ -157,14 +155,7 @@ def night(tmp_path_factory):
         "config/exchange_rates.csv": "from_currency,to_currency,rate,valid_from,valid_to\n"
         "CREDITS,USD,0.01,2026-09-01,2026-09-02\nCREDITS,USD,0.012,2026-09-02,\n",
     }
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    workspace = Workspace.open(root)
-    for report in pipeline.load(workspace, tell=lambda _: None):
-        assert (report.failures, report.quarantined) == ([], 0)
-    pipeline.build(workspace, tell=lambda _: None)
-    return workspace
+    return clean_night(write_workspace(root, SETTINGS, files))
 
 
 @pytest.fixture(scope="module")
