@@ -1,11 +1,12 @@
-"""Build the marts, audit them, publish them: whenever a load brought something.
+"""Build the marts, audit them, post them to the ledger, publish them: whenever a load brought something.
 
-Write, audit, publish: readers see `published/` only, and it is swapped in after the audit passed. A failed night leaves
+Write, audit, post, publish: readers see `published/` only, and it is swapped in after the audit passed. A failed night leaves
 yesterday's numbers standing.
 
 If `build` fails: the message names the model or test, or the rule file, row and column; mend it and clear the task.
 If `check` fails: a gate of severity error did not pass; `published/checks.html` says which and what to do. Nothing was
 published. If the gate is wrong, change it in `config/gates.yml` and clear the task.
+If `post` fails: nothing was posted; clear it. It posts differences only, so nothing is posted twice.
 If `publish` fails: clear it. Every step can be run again at any time.
 """
 
@@ -33,13 +34,20 @@ def build_warehouse():
         return len(pipeline.check(Workspace.open()))
 
     @task(retries=2, retry_delay=timedelta(minutes=5))
+    def post() -> int:
+        from tollbook import pipeline
+        from tollbook.workspace import Workspace
+
+        return pipeline.post(Workspace.open()).postings
+
+    @task(retries=2, retry_delay=timedelta(minutes=5))
     def publish() -> None:
         from tollbook import pipeline
         from tollbook.workspace import Workspace
 
         pipeline.publish(Workspace.open())
 
-    build() >> check() >> publish()
+    build() >> check() >> post() >> publish()
 
 
 build_warehouse()

@@ -84,7 +84,7 @@ def test_the_fleets_cost_is_the_models_cost(ask):
         == expected
     )
     assert ask("select distinct basis, currency_code from product.fct_token_costs") == [("estimated", "USD")]
-    assert ask("select sum(charged_cost), sum(charged_cost) filter (where bucket = 'idle') from finance.fct_chargeback") == [
+    assert ask("select sum(charged_cost), sum(charged_cost) filter (where bucket = 'idle') from intermediate.int_chargeback") == [
         (48 + 24 + 576 + 1536, 384)
     ]
 

@@ -130,7 +130,7 @@ def test_other_owners_of_some_days_as_a_build_that_restates_them(sample, rules, 
     pipeline.build(sample, tell=quiet, restate_from=date(2026, 9, 1))
     restated = ask(
         sample,
-        "select team, bucket, sum(charged_cost) from finance.fct_chargeback_days"
+        "select team, bucket, sum(charged_cost) from intermediate.int_chargeback_days"
         " where usage_date between '2026-09-10' and '2026-09-20' group by all order by all",
     )
     assert sorted((*line.keys, line.simulated) for line in outcome.lines) == restated
@@ -234,7 +234,7 @@ def test_a_build_that_did_not_finish_is_not_what_is_charged_now(sample, rules):
 def test_a_total_that_changes_is_a_defect_and_status_1(built, rules, instead_of_models, monkeypatch, capsys):
     from tollbook import cli as command_line
 
-    instead_of_models(lambda copy: change(copy, "delete from finance.fct_chargeback_days where team = 'search'"))
+    instead_of_models(lambda copy: change(copy, "delete from intermediate.int_chargeback_days where team = 'search'"))
     monkeypatch.setattr(sys, "argv", ["tollbook", "simulate", "--policy", str(rules(OWNER_PAYS)), "-w", str(built.root), "-f", "csv"])
     with pytest.raises(SystemExit) as ended:
         command_line.main()
@@ -255,8 +255,8 @@ def change(copy, statement):
 def test_prices_may_change_estimates_but_no_bill(built, rules, instead_of_models):
     prices = rules((SAMPLE / "config" / "prices.csv").read_text())
     more = (
-        "insert into finance.fct_chargeback_days select * replace ('new' as team, '{}' as basis, 1.5 as charged_cost)"
-        " from finance.fct_chargeback_days where bucket = 'down' limit 1"
+        "insert into intermediate.int_chargeback_days select * replace ('new' as team, '{}' as basis, 1.5 as charged_cost)"
+        " from intermediate.int_chargeback_days where bucket = 'down' limit 1"
     )
     instead_of_models(lambda copy: change(copy, more.format("estimated")))
     outcome = simulate.simulate(built, [prices], tell=quiet)
@@ -268,7 +268,7 @@ def test_prices_may_change_estimates_but_no_bill(built, rules, instead_of_models
 
 def test_rates_say_what_bills_in_other_money_are_worth(sample, rules, instead_of_models):
     rates = rules("from_currency,to_currency,rate,valid_from,valid_to\n", "other-rates.csv")
-    instead_of_models(lambda copy: change(copy, "update finance.fct_chargeback_days set charged_cost = 2 * charged_cost"))
+    instead_of_models(lambda copy: change(copy, "update intermediate.int_chargeback_days set charged_cost = 2 * charged_cost"))
     outcome = simulate.simulate(sample, [rates], tell=quiet)
     assert (outcome.fault, outcome.whole.difference) == (None, Decimal(30516))
     assert outcome.notes == ["The total changes by 30,516.00 USD: exchange rates say what bills in other currencies are worth."]

@@ -71,7 +71,7 @@ def charged_on(workspace: Workspace, day: str, where: str = "true") -> dict[str,
     with workspace.connect(read_only=True) as db:
         return dict(
             db.execute(
-                "select team, sum(charged_cost) from finance.fct_chargeback_days"
+                "select team, sum(charged_cost) from intermediate.int_chargeback_days"
                 f" where usage_date = date '{day}' and ({where}) group by team"
             ).fetchall()
         )

@@ -115,7 +115,7 @@ def run(
     full_refresh: FullRefreshOption = False,
     restate_from: RestateOption = None,
 ) -> None:
-    """Load, build, check and publish: what the DAGs do in a night. Status 1 if a delivery failed, even where the rest published."""
+    """Load, build, check, post and publish: what the DAGs do in a night. Status 1 if a delivery failed, even where the rest published."""
     report = pipeline.run(Workspace.open(workspace), full_refresh, _tell, restate_from and restate_from.date())
     console.print("  ".join(f"{step} {seconds:.1f} s" for step, seconds in report.seconds.items()))
     if report.failures:
@@ -165,6 +165,7 @@ def reprocess(
     reports = pipeline.load(opened, sources, days=(first.date(), last.date()), tell=_tell)
     pipeline.build(opened, tell=_tell)
     pipeline.check(opened, tell=_tell)
+    pipeline.post(opened, tell=_tell)
     pipeline.publish(opened, tell=_tell)
     _fail_on(reports)
 
@@ -183,6 +184,12 @@ def build(
 def check(workspace: WorkspaceOption = None) -> None:
     """Run the gates at both edges. Status 1 if one of severity error does not pass."""
     pipeline.check(Workspace.open(workspace), _tell)
+
+
+@app.command()
+def post(workspace: WorkspaceOption = None) -> None:
+    """Bring the ledger to what was built and audited. Posting again posts nothing."""
+    pipeline.post(Workspace.open(workspace), _tell)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The night in steps: load, build, check, publish. Airflow's tasks and the command line call these same functions."""
+"""The night in steps: load, build, check, post, publish. Airflow's tasks and the command line call these same functions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from uuid import uuid4
 
 from tollbook.errors import DeliveryError, TollbookError
+from tollbook.finance import ledger
+from tollbook.finance.ledger import Posted
 from tollbook.landing.load import LoadReport
 from tollbook.landing.load import load_source as load_one
 from tollbook.quality import audit
@@ -85,6 +87,22 @@ def check(workspace: Workspace, tell: Tell = print) -> list:
         return audit.check(workspace, run_id, tell)
 
 
+def post(workspace: Workspace, tell: Tell = print) -> Posted:
+    """Bring the ledger to what was built and audited: only differences are posted, so posting again posts nothing.
+
+    Raises:
+        GateError: the newest audit did not pass, or none ran since the build.
+        TollbookError: the postings do not balance; none was made.
+    """
+    with lock.writing(workspace, "tollbook post", tell=tell), _recorded(workspace, "post") as run_id:
+        publication.audit_of(workspace)
+        with workspace.connect() as db:
+            posted = ledger.post(db, run_id)
+        said = ", ".join(f"{reason} {cost:,.2f}" for reason, cost in posted.by_reason.items())
+        tell(f"posted {posted.postings:,} postings" + (f": {said}" if said else ""))
+        return posted
+
+
 def publish(workspace: Workspace, tell: Tell = print) -> None:
     """Swap in the newly built marts, the Parquet files and the report.
 
@@ -96,7 +114,7 @@ def publish(workspace: Workspace, tell: Tell = print) -> None:
 
 
 def run(workspace: Workspace, full_refresh: bool = False, tell: Tell = print, restate_from: date | None = None) -> RunReport:
-    """What the DAGs do in a night: load every source, build, check, publish.
+    """What the DAGs do in a night: load every source, build, check, post, publish.
 
     Raises:
         TollbookError: nothing could be published; yesterday's marts stay.
@@ -112,6 +130,8 @@ def run(workspace: Workspace, full_refresh: bool = False, tell: Tell = print, re
             build(workspace, full_refresh, tell, restate_from)
         with _timed(report, "check"):
             check(workspace, tell)
+        with _timed(report, "post"):
+            post(workspace, tell)
         with _timed(report, "publish"):
             publish(workspace, tell)
     return report

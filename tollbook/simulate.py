@@ -114,7 +114,7 @@ def simulate(
         with copy.connect() as db:
             db.execute("create schema simulation")
             db.execute(
-                "create table simulation.charged_now as from finance.fct_chargeback_days where usage_date in (select unnest(?::date[]))",
+                "create table simulation.charged_now as from intermediate.int_chargeback_days where usage_date in (select unnest(?::date[]))",
                 [days],
             )
             closure = days if set(told_apart) <= _DAY_BY_DAY else _with_beginnings(db, days)
@@ -284,7 +284,7 @@ select
     built.usage_date,
     built.usage_date in (select unfinished.usage_date from unfinished)
         or built.usage_date >= coalesce((select min(open_from) from meta.touched_open), '9999-12-31') as is_unfinished
-from (select distinct usage_date from finance.fct_chargeback_days) as built
+from (select distinct usage_date from intermediate.int_chargeback_days) as built
 order by 1
 """
 
@@ -358,7 +358,7 @@ def _replace_rules(copy: Workspace, db: duckdb.DuckDBPyConnection, files: dict[s
 
 def _models_of(files: dict[str, Path]) -> list[str]:
     """Which models lie between the rules and the chargeback, and those that hold the last built days only."""
-    return [f"{method},+fct_chargeback_days" for method in ("config.materialized:table", *(f"source:config.{table}+" for table in files))]
+    return [f"{method},+int_chargeback_days" for method in ("config.materialized:table", *(f"source:config.{table}+" for table in files))]
 
 
 def _compare(db: duckdb.DuckDBPyConnection, days: list[date], by: str) -> list[Line]:
@@ -370,7 +370,7 @@ def _compare(db: duckdb.DuckDBPyConnection, days: list[date], by: str) -> list[L
         from (
             select *, charged_cost as charged_now, 0::decimal(38, 12) as charged_simulated from simulation.charged_now
             union all
-            select *, 0::decimal(38, 12), charged_cost from finance.fct_chargeback_days where usage_date in (select unnest(?::date[]))
+            select *, 0::decimal(38, 12), charged_cost from intermediate.int_chargeback_days where usage_date in (select unnest(?::date[]))
         )
         group by all
         """,
@@ -387,7 +387,7 @@ def _conserved(db: duckdb.DuckDBPyConnection, days: list[date], files: dict[str,
     bills = "basis = 'billed'" if _ESTIMATES & set(files) else "true"
     return db.execute(
         f"select (select sum(charged_cost) from simulation.charged_now where {bills}) is not distinct from"
-        f" (select sum(charged_cost) from finance.fct_chargeback_days where {bills} and usage_date in (select unnest(?::date[])))",
+        f" (select sum(charged_cost) from intermediate.int_chargeback_days where {bills} and usage_date in (select unnest(?::date[])))",
         [days],
     ).fetchone()[0]
 

@@ -257,6 +257,15 @@ class Workspace:
         return self.root / "warehouse.duckdb"
 
     @property
+    def closed(self) -> Path:
+        """What closed months are made of, a folder each: kept like the deliveries."""
+        return self.root / "closed"
+
+    @property
+    def statements(self) -> Path:
+        return self.root / "statements"
+
+    @property
     def published(self) -> Path:
         return self.root / "published"
 

@@ -18,7 +18,7 @@ create table finance.fct_charges (
     charge_date date, source_name varchar, billed_by varchar, team varchar, reporting_billed_cost decimal(38, 20),
     reporting_effective_cost decimal(38, 20), currency_code varchar
 );
-create table finance.fct_chargeback (
+create table intermediate.int_chargeback (
     usage_period date, billing_period date, billed_by varchar, source_name varchar, team varchar, bucket varchar,
     component varchar, basis varchar, charged_cost decimal(38, 12), currency_code varchar
 );
@@ -78,7 +78,7 @@ insert into config.required_tags values ('team', null, null, 1);
 
 insert into finance.fct_charges values
     ('2026-11-04', 'bill', 'AWS', 'search', 7, 7, 'USD'), ('2026-11-04', 'bill', 'AWS', 'search', 3, 3, 'USD');
-insert into finance.fct_chargeback values
+insert into intermediate.int_chargeback values
     ('2026-11-01', '2026-11-01', 'AWS', 'bill', 'search', 'allocated', 'gpu', 'billed', 3.5, 'USD'),
     ('2026-11-01', '2026-11-01', 'AWS', 'bill', 'idle', 'idle', 'gpu', 'billed', 3.5, 'USD'),
     ('2026-11-01', '2026-11-01', 'AWS', 'bill', 'search', 'allocated', 'Storage', 'billed', 3, 'USD');

@@ -84,15 +84,15 @@ BROKEN = {
         ("bridge_remainder", "AWS", "error", 0, "saw no rows where rows were expected"),
     ),
     "a charge that was not charged back": (
-        "update finance.fct_chargeback set charged_cost = 3.499999999999 where bucket = 'idle'",
+        "update intermediate.int_chargeback set charged_cost = 3.499999999999 where bucket = 'idle'",
         ("chargeback_delta", "bill", "error", 5, "a difference of 0.000000000001 USD"),
     ),
     "more charged back than billed": (
-        "insert into finance.fct_chargeback select * from finance.fct_chargeback where bucket = 'idle'",
+        "insert into intermediate.int_chargeback select * from intermediate.int_chargeback where bucket = 'idle'",
         ("chargeback_delta", "bill", "error", 6, "a difference of -3.5 USD"),
     ),
     "money without an owner": (
-        "update finance.fct_chargeback set bucket = 'unowned' where component = 'Storage'",
+        "update intermediate.int_chargeback set bucket = 'unowned' where component = 'Storage'",
         ("unowned_ratio", "bill", "warn", 3, "30.0% of the money of 2026-11 has no owner: 3.00 USD net"),
     ),
     "money without a required tag": (
@@ -194,7 +194,7 @@ def test_only_the_newest_period_of_a_tag_counts(check, warehouse, find):
 def test_limits_come_from_the_configuration(check, warehouse, find):
     warehouse.execute("update quality.fct_tag_coverage set tagged_cost = 9, coverage_by_cost_ratio = 0.9")
     warehouse.execute("update quality.fct_reconciliation set cost_delta = 0.02")
-    warehouse.execute("update finance.fct_chargeback set bucket = 'unowned' where component = 'Storage'")
+    warehouse.execute("update intermediate.int_chargeback set bucket = 'unowned' where component = 'Storage'")
     gates = """
         tag_coverage: {warn_below: 0.5}
         reconciliation_delta: {warn_above: 0.01, error_above: 0.02}

@@ -88,7 +88,7 @@ def test_whole_lives_and_running_costs_by_hand(workspace, ask):
     assert ask(ws, disposal) == [(date(2026, 7, 1), 36600 - taken - 20000)]
     assert money(LIFE, "sold") == 16600
     disposals = (
-        "select sum(charged_cost)::decimal(38, 9), team from finance.fct_chargeback where component = 'disposal' group by 2 order by 2"
+        "select sum(charged_cost)::decimal(38, 9), team from intermediate.int_chargeback where component = 'disposal' group by 2 order by 2"
     )
     # base with 184 of 1,095 days to go, its upgrade with 184 of 730, the other's life over: 20,164.383… − 1 + 6,049.315…
     assert ask(ws, disposals) == [(Decimal("26212.698630137"), "search"), (Decimal("-1350.684931507"), "unowned")]
@@ -111,8 +111,8 @@ def test_whole_lives_and_running_costs_by_hand(workspace, ask):
     # it all arrives: nothing is left on the bridge, and whoever owns it pays
     assert ask(ws, "select distinct cost from quality.fct_bridge where term = 'remainder'") == [(0,)]
     assert ask(ws, "select distinct cost_delta, rows_delta from quality.fct_reconciliation") == [(0, 0)]
-    assert ask(ws, "select sum(charged_cost) from finance.fct_chargeback where team = 'platform' and component = 'staff'") == [(1000,)]
-    assert ask(ws, "select sum(charged_cost) from finance.fct_chargeback where component = 'training_run'") == [(1000000,)]
+    assert ask(ws, "select sum(charged_cost) from intermediate.int_chargeback where team = 'platform' and component = 'staff'") == [(1000,)]
+    assert ask(ws, "select sum(charged_cost) from intermediate.int_chargeback where component = 'training_run'") == [(1000000,)]
     assert ask(ws, "select count(*) from finance.fct_charges where billed_cost <> 0 or list_cost is not null") == [(0,)]
 
 
@@ -144,7 +144,7 @@ def test_a_node_of_the_register_is_paid_by_who_held_it_and_a_replaced_register_e
     held = "select is_held, sum(allocated_cost)::decimal(38, 6) from engineering.fct_gpu_hours where usage_date = '2026-09-02' group by 1 order by 1"
     assert ask(ws, held) == [(False, 22), (True, 22)]  # two of four GPUs of 20 + 24
     day = (
-        "select team, component, sum(charged_cost)::decimal(38, 6) from finance.fct_chargeback_days"
+        "select team, component, sum(charged_cost)::decimal(38, 6) from intermediate.int_chargeback_days"
         " where usage_date = '2026-09-02' group by 1, 2 order by 1"
     )
     assert ask(ws, day) == [("idle", "gpu", 22), ("platform", "support", 10), ("search", "gpu", 22)]

@@ -32,7 +32,7 @@ def test_a_node_without_telemetry_stays_whole_under_its_tags(workspace, ask):
         },
     )
     night(ws)
-    assert ask(ws, "select team, bucket, charged_cost::int from finance.fct_chargeback order by 1") == [
+    assert ask(ws, "select team, bucket, charged_cost::int from intermediate.int_chargeback order by 1") == [
         ("search", "allocated", 24),
         ("unowned", "unowned", 1),
     ]
@@ -48,7 +48,7 @@ def test_a_silent_cluster_is_unknown_and_under_its_owner_never_idle(workspace, a
     )
     night(ws)
     assert ask(ws, "select distinct layer, is_held, evidence from engineering.fct_gpu_hours") == [("unknown", False, "none")]
-    assert ask(ws, "select team, component, charged_cost::int from finance.fct_chargeback") == [("search", "gpu_unknown", 2)]
+    assert ask(ws, "select team, component, charged_cost::int from intermediate.int_chargeback") == [("search", "gpu_unknown", 2)]
 
 
 def test_an_attempt_that_two_dumps_repeat_is_held_once(workspace, ask):
@@ -84,7 +84,7 @@ def test_a_vendor_bill_is_split_over_its_users_by_list_price(workspace, ask):
         ("b", "m", Decimal(3), "billed"),
         ("b", "other", None, "unpriced"),
     ]
-    assert ask(ws, "select team, component, charged_cost::int from finance.fct_chargeback order by 1") == [
+    assert ask(ws, "select team, component, charged_cost::int from intermediate.int_chargeback order by 1") == [
         ("a", "tokens_vendor", 6),
         ("b", "tokens_vendor", 3),
     ]

@@ -331,12 +331,12 @@ def test_whatever_the_rules_every_bill_is_conserved_and_nobody_pays_less_than_no
         workspace_of_cases,
         "select before.usage_date, before.cost, after.cost from"
         " (select usage_date, source_name, billed_by, sum(charged_cost) as cost from intermediate.int_costs__charged group by all) as before"
-        " full join (select usage_date, source_name, billed_by, sum(charged_cost) as cost from finance.fct_chargeback_days group by all)"
+        " full join (select usage_date, source_name, billed_by, sum(charged_cost) as cost from intermediate.int_chargeback_days group by all)"
         " as after using (usage_date, source_name, billed_by) where before.cost is distinct from after.cost",
     )
     assert differing == []
     negative = (
-        "select usage_date, team, sum(charged_cost) as cost from finance.fct_chargeback_days where usage_date <> '2026-09-13'"
+        "select usage_date, team, sum(charged_cost) as cost from intermediate.int_chargeback_days where usage_date <> '2026-09-13'"
         " group by all having cost < 0"
     )
     assert ask(workspace_of_cases, negative) == []

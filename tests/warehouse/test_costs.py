@@ -44,9 +44,7 @@ def test_ka_10_a_commitment_of_one_dollar_an_hour(warehouse):
         "most": (1, D("0.75"), D("0.25"), 0, "unknown_term"),
         "over": (1, 1, 0, 0, "unknown_term"),
     }
-    charged = (
-        "select sum(charged_cost), sum(case when bucket = 'unused_commitment' then charged_cost else 0 end) from finance.fct_chargeback"
-    )
+    charged = "select sum(charged_cost), sum(case when bucket = 'unused_commitment' then charged_cost else 0 end) from intermediate.int_chargeback"
     assert warehouse(f"{charged} where billed_by = 'over'") == [(D("1.50"), 0)]
     assert warehouse(f"{charged} where billed_by = 'most'") == [(1, D("0.25"))]
     assert warehouse("select sum(billed_cost) from finance.fct_charges where billed_by = 'over'") == [(D("1.50"),)]
@@ -86,7 +84,7 @@ def test_a_size_flexible_commitment_counts_in_its_own_unit(warehouse):
 
 
 def test_a_capacity_reservation_nobody_used_is_nobodys_usage(warehouse):
-    rows = warehouse("select team, bucket, charged_cost from finance.fct_chargeback where billed_by = 'room' order by 1")
+    rows = warehouse("select team, bucket, charged_cost from intermediate.int_chargeback where billed_by = 'room' order by 1")
     assert rows == [("red", "allocated", 8), ("unused_commitment", "unused_commitment", 4)]
     assert commitments(warehouse, "room")["room"][1:4] == (8, 4, 0)
 
@@ -107,11 +105,11 @@ def test_ka_12_a_correction_of_may_ends_the_same_however_it_is_delivered(warehou
     )
     assert by_resource == [("R-111", 1200), ("R-222", 300)]
     by_usage = warehouse(
-        f"select usage_period::varchar, sum(charged_cost) from finance.fct_chargeback where billed_by = '{way}' group by 1"
+        f"select usage_period::varchar, sum(charged_cost) from intermediate.int_chargeback where billed_by = '{way}' group by 1"
     )
     assert by_usage == [("2026-05-01", 1500)]
     by_bill = warehouse(
-        f"select billing_period::varchar, sum(charged_cost) from finance.fct_chargeback where billed_by = '{way}' group by 1 order by 1"
+        f"select billing_period::varchar, sum(charged_cost) from intermediate.int_chargeback where billed_by = '{way}' group by 1 order by 1"
     )
     assert by_bill == ([("2026-05-01", 1500)] if way == "replaced" else [("2026-05-01", 1500), ("2026-06-01", 0)])
 
@@ -147,13 +145,15 @@ def test_a_billing_period_has_one_exchange_rate(warehouse):
         ("2026-06-01", None, D("1.2"), 120, 120, None),
         ("2026-06-01", "Correction", D("1.2"), -12, -12, None),
     ]
-    by_usage = "select usage_period::varchar, sum(charged_cost) from finance.fct_chargeback where billed_by = 'euro' group by 1 order by 1"
+    by_usage = (
+        "select usage_period::varchar, sum(charged_cost) from intermediate.int_chargeback where billed_by = 'euro' group by 1 order by 1"
+    )
     assert warehouse(by_usage) == [("2026-05-01", 98), ("2026-06-01", 120)]
 
 
 def test_credits_refunds_taxes_and_digits_past_the_twelfth(warehouse):
     rows = warehouse(
-        "select component, bucket, sum(charged_cost) from finance.fct_chargeback where billed_by = 'odds' group by all order by 1"
+        "select component, bucket, sum(charged_cost) from intermediate.int_chargeback where billed_by = 'odds' group by all order by 1"
     )
     assert rows == [
         ("Adjustment", "unowned", -5),
@@ -170,7 +170,7 @@ def test_credits_refunds_taxes_and_digits_past_the_twelfth(warehouse):
 
 def test_what_a_law_causes_is_a_component_of_its_own(warehouse):
     rows = warehouse(
-        "select team, component, sum(charged_cost) from finance.fct_chargeback where billed_by = 'law' group by all order by 1, 2"
+        "select team, component, sum(charged_cost) from intermediate.int_chargeback where billed_by = 'law' group by all order by 1, 2"
     )
     assert rows == [("green", "Other", 10), ("red", "Other", 60), ("red", "compliance: encryption", 40)]
     assert warehouse("select tag_value, tagged_cost from finance.fct_virtual_tag_costs where tag = 'component'") == [
@@ -192,7 +192,7 @@ def test_virtual_tags_unify_spelling_and_fill_gaps_and_name_their_rule(warehouse
 
 
 def test_a_resource_that_changes_hands_is_paid_by_each_for_its_days(warehouse):
-    rows = warehouse("select team, sum(charged_cost) from finance.fct_chargeback where billed_by = 'hands' group by 1 order by 1")
+    rows = warehouse("select team, sum(charged_cost) from intermediate.int_chargeback where billed_by = 'hands' group by 1 order by 1")
     assert rows == [("blue", 16), ("red", 15)]
 
 
@@ -217,7 +217,7 @@ def test_a_contract_counts_its_own_provider_alone(warehouse):
 
 def test_words_of_other_versions_mean_the_same(warehouse):
     assert warehouse(
-        "select team, charged_cost from finance.fct_chargeback where billed_by = 'terse' and bucket = 'unused_commitment'"
+        "select team, charged_cost from intermediate.int_chargeback where billed_by = 'terse' and bucket = 'unused_commitment'"
     ) == [("unused_commitment", 40)]
     assert warehouse("select coverage_ratio, coverable_list_cost from finance.fct_commitment_coverage where billed_by = 'terse'") == [
         (0.5, 180)
@@ -270,7 +270,7 @@ def test_every_bridge_closes(warehouse):
 
 CHARGED_BY_VERSION = """
 select usage_period::varchar, charged.team, owner_rule_version
-from finance.fct_chargeback as charged inner join finance.fct_charges as charges on usage_period = date_trunc('month', charge_date)
+from intermediate.int_chargeback as charged inner join finance.fct_charges as charges on usage_period = date_trunc('month', charge_date)
 order by 1
 """
 

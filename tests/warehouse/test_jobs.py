@@ -164,7 +164,7 @@ def test_peoples_time_at_the_rate_of_its_day(built, ask, jobs):
     # it is on no bill: nobody is charged for it
     # beside the bills there are only five requests that are not billed yet
     billed = "(select sum(reporting_effective_cost) from finance.fct_charges)"
-    assert ask(built, f"select sum(charged_cost) - {billed} from finance.fct_chargeback") == [(Decimal("2.50"),)]
+    assert ask(built, f"select sum(charged_cost) - {billed} from intermediate.int_chargeback") == [(Decimal("2.50"),)]
 
 
 def test_an_incident_goes_to_the_jobs_and_models_that_it_names(built, ask):
@@ -186,7 +186,7 @@ def test_fees_are_split_by_calls_and_who_pays_stays(built, ask, jobs):
     assert ask(built, fees.format("egress")) == [(None, None, None, Decimal(2), "nothing of the driver that day")]
     # the rule for logs holds from the next day on
     assert ask(built, fees.format("observability")) == []
-    assert ask(built, "select charged_cost from finance.fct_chargeback where team = 'geo'") == [(Decimal(10),)]
+    assert ask(built, "select charged_cost from intermediate.int_chargeback where team = 'geo'") == [(Decimal(10),)]
     # with the 1.00 of two requests that it caused
     assert jobs("spot", "api_calls", "api_cost", "cost", "people_cost", "full_cost") == (
         3.0,

@@ -83,7 +83,7 @@ def test_the_cost_is_the_nodes_to_the_last_digit(built):
     expected = {(node, at(hour)): fleet.cost(hour) for fleet, node in each(fleets) for hour, _ in hours_of(fleet)}
     compare({tuple(row[:2]): row[2] for row in found}, expected, 0)
     billed = sum(cost for cost in expected.values() if cost is not None)
-    assert db.execute("select sum(charged_cost) from finance.fct_chargeback_days").fetchone()[0] == billed
+    assert db.execute("select sum(charged_cost) from intermediate.int_chargeback_days").fetchone()[0] == billed
 
 
 #: What no fleet may have, as the query that would find it.

@@ -109,7 +109,7 @@ def test_attached_lines_go_with_their_node_to_who_held_it(workspace, ask):
         (None, None, None, "Storage", "red", D("27.60")),
     ]
     assert ask(ws, TOTAL) == [(D("38.35"),)]  # 6 + 7.20 + 1 + 0.50 + 0.25 - 0.60 + 24
-    assert ask(ws, "select team, sum(charged_cost) from finance.fct_chargeback_days where team in ('green', 'violet') group by 1 order by 1") == [
+    assert ask(ws, "select team, sum(charged_cost) from intermediate.int_chargeback_days where team in ('green', 'violet') group by 1 order by 1") == [
         ("green", D("7.80")),  # 6 + 2.40 - 0.60
         ("violet", D("0.333333333334")),
     ]  # fmt: skip
@@ -173,7 +173,7 @@ def test_an_hour_is_cut_where_the_nodes_price_or_sku_changes(workspace, ask):
     assert ask(ws, "select resource_id, list_cost, microseconds from intermediate.int_node_hours__priced where resource_id = 'i-spot'") == [
         ("i-spot", 8, 3_600_000_000)
     ]
-    assert ask(ws, "select sum(charged_cost) from finance.fct_chargeback_days") == [(D("48.50"),)]  # 25 billed, 23.50 estimated
+    assert ask(ws, "select sum(charged_cost) from intermediate.int_chargeback_days") == [(D("48.50"),)]  # 25 billed, 23.50 estimated
     assert ask(ws, "select cost from quality.fct_bridge where term = 'remainder'") == [(0,)]
 
 

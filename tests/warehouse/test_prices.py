@@ -230,7 +230,7 @@ def node_price(amount, sku, kind="node_hour", **more):
     return {"provider": "V", "sku": sku, "price_kind": kind, "price": amount, "currency": "USD"} | more
 
 
-CHARGED = "select usage_date::varchar, bucket, component, basis, charged_cost from finance.fct_chargeback_days order by all"
+CHARGED = "select usage_date::varchar, bucket, component, basis, charged_cost from intermediate.int_chargeback_days order by all"
 
 
 def test_a_node_without_a_bill_is_estimated_until_the_bill_is_in(workspace, ask):
@@ -309,4 +309,4 @@ def test_a_vendors_estimate_is_replaced_by_its_bill_and_the_error_stays_known(wo
         ("m", "billed", 4, 3, 1, pytest.approx(1 / 3)),
         ("m", "open", 2, None, None, None),
     ]
-    assert ask(ws, "select basis, charged_cost from finance.fct_chargeback order by 1") == [("billed", 3), ("estimated", 2)]
+    assert ask(ws, "select basis, charged_cost from intermediate.int_chargeback order by 1") == [("billed", 3), ("estimated", 2)]

@@ -76,7 +76,7 @@ def test_requests_of_the_tier_share_the_hours_in_which_they_ran(ask):
 
 def test_what_nobody_used_is_an_unused_commitment(ask):
     assert ask(
-        "select bucket, component, team, sum(charged_cost) from finance.fct_chargeback_days group by all order by all"
+        "select bucket, component, team, sum(charged_cost) from intermediate.int_chargeback_days group by all order by all"
     ) == [
         ("allocated", "tokens_provisioned", "a", Decimal("9.2")),
         ("allocated", "tokens_provisioned", "b", Decimal("0.8")),
@@ -89,4 +89,4 @@ def test_every_hour_of_it_is_there_once(ask):
     assert ask(
         "select model, count(*), sum(cost), count(*) filter (where is_used) from intermediate.int_provisioned_hours group by 1 order by 1"
     ) == [("m", 24, 48, 2), ("n", 2, 12, 1), ("nobodys", 24, 24, 0)]
-    assert ask("select sum(charged_cost) from finance.fct_chargeback_days") == [(89,)]
+    assert ask("select sum(charged_cost) from intermediate.int_chargeback_days") == [(89,)]

@@ -206,4 +206,4 @@ def test_the_full_cost_of_a_day(workspace, ask):
         ws, "select usage_date::varchar, rule_id, cost, shared_cost, rest_cost from product.fct_supporting_costs order by 1, 2"
     ) == [("2026-09-01", "gateway", 10, 10, 0), ("2026-09-01", "vectors", 4, 4, 0), ("2026-09-02", "vectors", 6, 0, 6)]  # fmt: skip
     # the requests' view moves nothing between those who pay
-    assert ask(ws, "select sum(charged_cost) from finance.fct_chargeback_days") == [(Decimal("44.00"),)]
+    assert ask(ws, "select sum(charged_cost) from intermediate.int_chargeback_days") == [(Decimal("44.00"),)]

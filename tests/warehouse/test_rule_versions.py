@@ -123,7 +123,7 @@ def test_a_renamed_rule_leaves_the_published_month_as_it_was(workspace, ask):
     team = '"{""team"":""%s""}"'
     rules = SHARING + "z,1,bucket:unowned,,weights,,a=1,2026-09-01,\n"
     ws = workspace(SETTINGS, {"landing/bill/a.csv": BILL + line(10) + line(1, team % "a"), "config/cost_sharing.csv": rules})
-    charged = "select team, sum(charged_cost)::integer from finance.fct_chargeback group by team order by team"
+    charged = "select team, sum(charged_cost)::integer from intermediate.int_chargeback group by team order by team"
     pipeline.load(ws, tell=quiet)
     pipeline.build(ws, tell=quiet)
     assert ask(ws, charged) == [("a", 11), ("unowned", 0)]

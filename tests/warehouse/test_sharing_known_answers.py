@@ -92,7 +92,7 @@ def test_ka_7_the_unallocated_part_of_a_gpu_goes_to_the_holders_of_its_slices(ch
     assert charged(day, ["eight", "six", "four"]) == near({"eight": 13.228 + 1.5873, "six": 9.921 + 1.1905, "four": 6.614 + 0.7937}, 3)
     assert ask(built, "select count(*) from finance.fct_shared_costs where rule_id = 'ka-7' and entry = 'negating'") == [(1,)]
     ((total,),) = ask(
-        built, f"select sum(charged_cost)::double from finance.fct_chargeback_days where usage_date = '{day}' and billed_by = 'Nimbus'"
+        built, f"select sum(charged_cost)::double from intermediate.int_chargeback_days where usage_date = '{day}' and billed_by = 'Nimbus'"
     )
     assert total == pytest.approx(1000 / 30, abs=1e-9)
 

@@ -140,7 +140,7 @@ def _chargeback(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
                 expects_rows=row.billing_lines > 0,
             )
         )
-    return measures or nothing("chargeback_delta", "finance.fct_chargeback", "no billing lines to charge")
+    return measures or nothing("chargeback_delta", "intermediate.int_chargeback", "no billing lines to charge")
 
 
 def _unowned(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
@@ -165,7 +165,7 @@ def _unowned(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
                 expects_rows=row.billing_lines > 0,
             )
         )
-    return measures or nothing("unowned_ratio", "finance.fct_chargeback", "no money to own")
+    return measures or nothing("unowned_ratio", "intermediate.int_chargeback", "no money to own")
 
 
 def _tag_coverage(db: duckdb.DuckDBPyConnection, gates: Gates) -> list[Measure]:
@@ -291,8 +291,8 @@ def _money(amount: Decimal | None, currency: str | None) -> str:
 _CHECKS = (
     (("reconciliation_delta", "reconciliation_rows"), ("quality.fct_reconciliation",), _reconciliation),
     (("bridge_remainder",), ("quality.fct_bridge", "finance.fct_charges"), _bridge),
-    (("chargeback_delta",), ("finance.fct_chargeback", "finance.fct_charges"), _chargeback),
-    (("unowned_ratio",), ("finance.fct_chargeback",), _unowned),
+    (("chargeback_delta",), ("intermediate.int_chargeback", "finance.fct_charges"), _chargeback),
+    (("unowned_ratio",), ("intermediate.int_chargeback",), _unowned),
     (("tag_coverage",), ("quality.fct_tag_coverage", "finance.fct_charges", "config.required_tags"), _tag_coverage),
     (("invoice_delta",), ("finance.fct_invoice_tie_out",), bills.untied_invoices),
     (("unsettled_commitments",), ("finance.fct_commitments",), bills.unsettled_commitments),

@@ -37,6 +37,11 @@ def build(workspace: Workspace, full_refresh: bool, tell: Callable[[str], None],
     _dbt(workspace, full_refresh)
     with workspace.connect() as db:
         db.begin()
+        db.execute("insert into meta.unposted_days select usage_date from meta.build_days")
+        if full_refresh:
+            # a day that is no longer there is taken back
+            db.execute("insert into meta.unposted_days select distinct usage_date from ledger.postings")
+            db.execute("insert into meta.unposted_days select distinct usage_date from intermediate.int_ledger_lines")
         db.execute("delete from meta.touched_days")
         db.execute("delete from meta.touched_open")
         db.execute("delete from meta.build_state")

@@ -193,6 +193,8 @@ def _refused_values(policy: str, said: tuple[str, ...] | str) -> str:
         return f"value not in ({', '.join(text(split) for split in BUILT_IN_SPLITS)}) and value not in (select split from config.resource_rates)"
     if policy == "sample_gap_intervals":
         return "coalesce(try_cast(value as double), 0) < 1"
+    if policy == "materiality_threshold":
+        return "coalesce(try_cast(value as decimal(38, 12)), -1) < 0"
     if policy == "attached_by_tag":
         return "trim(value) = '' or value glob '*[,;]*'"
     return "not regexp_matches(value, '^[0-9 ]*$')"

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from tollbook.errors import GateError
+from tollbook.finance import ledger
 from tollbook.sources.typing import text
 from tollbook.workspace import STORAGE_VERSION, Workspace
 
@@ -22,9 +23,9 @@ def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
     """Swap in ``published/tollbook.duckdb``, ``published/parquet`` and the report, each whole or not at all.
 
     Raises:
-        GateError: no audit has passed since the last build.
+        GateError: no audit has passed since the last build, or it was not posted.
     """
-    run_id, warnings = _audit_of(workspace)
+    run_id, warnings = audit_of(workspace)
     workspace.published.mkdir(exist_ok=True)
     new_db = workspace.published_db.with_suffix(".new")
     new_parquet = workspace.published / "parquet.new"
@@ -33,6 +34,8 @@ def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
     shutil.rmtree(new_parquet, ignore_errors=True)
 
     with workspace.connect() as db:
+        if not ledger.is_posted(db):
+            raise GateError("nothing is published: the ledger does not have the newest build yet. Run `tollbook post` first.")
         # a file of its own, in a format that older clients read
         db.execute(f"attach {text(str(new_db))} as published (storage_version {text(STORAGE_VERSION)})")
         marts = db.execute(
@@ -48,7 +51,8 @@ def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
             db.execute(f"copy published.{schema}.{table} to {text(str(target / f'{table}.parquet'))} (format parquet, compression zstd)")
         db.execute(
             "create table published.quality.publication as select now()::timestamp as published_at, ? as run_id, ? as status,"
-            " ? as warnings, (select max(usage_date) from finance.fct_chargeback_days) as newest_usage_date",
+            " ? as warnings, (select max(usage_date) from finance.fct_chargeback_days) as newest_usage_date,"
+            " (select max(recorded_at) from ledger.runs) as known_at",
             [run_id, "warned" if warnings else "clean", warnings],
         )
         db.execute("detach published")
@@ -58,7 +62,12 @@ def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
     tell(f"published {len(marts)} marts to {workspace.published_db}" + (f", marked with {warnings} warnings" if warnings else ""))
 
 
-def _audit_of(workspace: Workspace) -> tuple[str, int]:
+def audit_of(workspace: Workspace) -> tuple[str, int]:
+    """The run of the newest audit and how many warnings it had.
+
+    Raises:
+        GateError: no audit has run since the last build, or it did not pass.
+    """
     with workspace.connect() as db:
         row = db.execute(
             """

@@ -108,9 +108,10 @@ POLICIES: dict[str, tuple[str, ...] | str] = {
     "sample_gap_intervals": "a number",
     "down_xids": "XID numbers, separated by spaces",
     "attached_by_tag": "tag keys, separated by spaces",
+    "materiality_threshold": "an amount in the reporting currency",
 }
 #: Policies that hold for the whole workspace: of what they decide, no cluster is known before.
-WHOLE_WORKSPACE = ("attached_by_tag", "down_xids", "model_cost_charged_to", "sample_gap_intervals")
+WHOLE_WORKSPACE = ("attached_by_tag", "down_xids", "materiality_threshold", "model_cost_charged_to", "sample_gap_intervals")
 #: Ways to split a node's cost that need no rates of the workspace's own.
 BUILT_IN_SPLITS = ("gpu", "aws_weights", "max_share")
 #: What of a request supporting costs may be shared by.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from tollbook.finance import tables as ledger_tables
 from tollbook.workspace import canonical_tables
 
 #: What every raw row says of where it came from.
@@ -58,6 +59,7 @@ _RETIRED = ("engineering.fct_job_costs", "intermediate.int_job_days")
 def ensure(db: duckdb.DuckDBPyConnection) -> None:
     """Make what is missing; add columns that a newer version of Tollbook knows, and drop what it no longer builds."""
     db.execute(_META)
+    ledger_tables.ensure(db)
     for table in _RETIRED:
         db.execute(f"drop table if exists {table}")
     for table, definition in canonical_tables().items():

@@ -14,7 +14,7 @@ from tollbook.errors import TollbookError
 from tollbook.warehouse import lock
 from tollbook.workspace import Workspace
 
-_PARTS = ("tollbook.yml", "config", "deliveries", "warehouse.duckdb", "published")
+_PARTS = ("tollbook.yml", "config", "deliveries", "warehouse.duckdb", "closed", "statements", "published")
 _MANIFEST = "backup.json"
 
 

@@ -6,5 +6,5 @@ from (
     select
         date_trunc('month', usage_date) as day_from,
         date_trunc('month', usage_date) + interval 1 month as day_until
-    from {{ ref('fct_chargeback_days') }}
+    from {{ ref('int_chargeback_days') }}
 )

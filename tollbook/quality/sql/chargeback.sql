@@ -16,7 +16,7 @@ effective as (
 
 charged as (
     select coalesce(source_name, '') as source_name, count(*) as row_count, sum(charged_cost) as cost
-    from finance.fct_chargeback
+    from intermediate.int_chargeback
     where basis = 'billed' and bucket <> 'rounding'
     group by all
 ),

@@ -5,7 +5,7 @@ with billed as (
 
 newest as (
     select *, coalesce(source_name, '') as source
-    from finance.fct_chargeback
+    from intermediate.int_chargeback
     -- what was shared out was somebody's or nobody's before: its negating rows would count twice
     where component not like 'shared: %'
     qualify usage_period = max(usage_period) over (partition by source_name)

@@ -4,7 +4,7 @@
 {%- set bill = ['source_name', 'billed_by', 'billing_period', 'component', 'is_unused_commitment', 'bill_team', 'bill_cost_centre',
     'currency_code'] -%}
 {%- set holder = ['slot_level', 'basis', 'cluster', 'pool', 'layer', 'evidence', 'is_held', 'holding_source', 'holding_id', 'job_id', 'holder_kind', 'name', 'gpu_profile', 'gpu_sharing',
-    'share_method', 'model', 'tenant', 'team', 'cost_centre',
+    'share_method', 'gpu_model', 'model', 'tenant', 'team', 'cost_centre',
     'reason', 'node', 'gpu_id', 'weight', 'slot_weight'] -%}
 
 with costs as (
@@ -39,6 +39,7 @@ shares as (
         layers.gpu_profile,
         layers.gpu_sharing,
         layers.share_method,
+        layers.gpu_model,
         layers.model,
         layers.tenant,
         layers.team,

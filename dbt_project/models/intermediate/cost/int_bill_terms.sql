@@ -9,17 +9,7 @@ with charges as (
         charges.billed_by,
         charges.billing_currency,
         charges.currency_code,
-        case
-            when coalesce(sources.is_own, false) then 'on_prem'
-            when charges.billed_cost = charges.effective_cost then null
-            when charges.charge_category <> 'Purchase' and charges.commitment_discount_id is null and charges.billed_cost <> 0
-                and charges.effective_cost in (
-                    round(charges.billed_cost, 0), round(charges.billed_cost, 1), round(charges.billed_cost, 2),
-                    round(charges.billed_cost, 3), round(charges.billed_cost, 4), round(charges.billed_cost, 6)
-                ) then 'provider_rounding'
-            when charges.billed_cost > charges.effective_cost then 'prepaid_bought'
-            else 'prepaid_drawn'
-        end as term,
+        {{ bill_term('charges', 'sources') }} as term,
         charges.billed_cost,
         charges.effective_cost,
         charges.reporting_billed_cost,

@@ -66,6 +66,8 @@ select
     teams.cost_centre,
     owners.rule_id as owner_rule_id,
     owners.rule_version as owner_rule_version,
+    'owners/' || owners.rule_id || '@' || owners.rule_version as owner_rule,
+    coalesce({{ json_field('virtual_tags.virtual_tags', 'project') }}, {{ json_field('rated.tags', 'project') }}, rated.sub_account_name) as project,
     virtual_tags.virtual_tags,
     virtual_tags.virtual_tag_rules,
     supporting.rule_id as supporting_rule_id,

@@ -64,14 +64,15 @@ owners as (
 ),
 
 owned_days as (
-    select line_days.line_number, line_days.usage_date, owners.outcome as team, teams.cost_centre
+    select line_days.line_number, line_days.usage_date, owners.outcome as team, teams.cost_centre,
+        'owners/' || owners.rule_id || '@' || owners.rule_version as owner_rule
     from line_days
     inner join owners on line_days.object_number = owners.object_number
     left join {{ source('config', 'teams') }} as teams
         on lower(owners.outcome) = lower(teams.team) and {{ in_force('teams', 'line_days.usage_date') }}
 )
 
-select split.* exclude (line_number), owned_days.team, owned_days.cost_centre
+select split.* exclude (line_number, owner_rule), owned_days.owner_rule, owned_days.team, owned_days.cost_centre
 from split
 left join owned_days on split.line_number = owned_days.line_number and split.slot_start_at::date = owned_days.usage_date
 where {{ in_build_days('split.slot_start_at::date') }}

@@ -12,7 +12,7 @@ with corrected as (
 teams as (
     select usage_date, team, sum(cost)::double as cost
     from (
-        select usage_date, team, charged_cost as cost from {{ ref('fct_chargeback_days') }} where bucket = 'allocated'
+        select usage_date, team, charged_cost as cost from {{ ref('int_chargeback_days') }} where bucket = 'allocated'
         union all
         select usage_date, team, -cost from corrected where team is not null
     )

@@ -29,6 +29,8 @@ select
     owners.outcome as team,
     teams.cost_centre,
     owners.rule_id as owner_rule_id,
+    'owners/' || owners.rule_id || '@' || owners.rule_version as owner_rule,
+    coalesce({{ json_field('holdings.labels', 'project') }}, holdings.namespace, holdings.account) as project,
     supporting.rule_id as supporting_rule_id
 from holdings
 left join owners on holdings.object_number = owners.object_number

@@ -12,7 +12,7 @@ with costs as (
 
     select 'everything', unnest(['all', 'team', 'cost_centre', 'provider']),
         unnest([null, case when bucket = 'allocated' then team end, cost_centre, billed_by]), usage_date, charged_cost
-    from {{ ref('fct_chargeback_days') }}
+    from {{ ref('int_chargeback_days') }}
 
     union all
 

@@ -24,7 +24,7 @@ with burn as (
 ),
 
 charged as (
-    {{ metric_groups(ref('fct_chargeback_days'), ['billed_by', 'source_name', 'component'], {
+    {{ metric_groups(ref('int_chargeback_days'), ['billed_by', 'source_name', 'component'], {
         'unowned_cost': "coalesce(sum(charged_cost) filter (where bucket = 'unowned'), 0)::double",
         'cost': 'sum(charged_cost)::double',
         'basis': metric_basis('basis'),

@@ -3,7 +3,7 @@
 
 select
     usage_date, hour_start_at, source_name, billed_by, billing_period, component, is_unused_commitment, resource_id, model,
-    'vendor' as pool_kind, team, cost_centre, currency_code, cost
+    'vendor' as pool_kind, service_name, project, owner_rule, team, cost_centre, currency_code, cost
 from {{ ref('int_charges__spread') }}
 where not is_provisioned and {{ in_build_days('usage_date') }}
 

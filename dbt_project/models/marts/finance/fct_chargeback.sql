@@ -1,4 +1,6 @@
--- One row per period, bill, payer and component: the daily table summed by the month of usage.
+-- The ledger's current balance by month of usage: fct_chargeback_days summed.
+{{ config(materialized='view') }}
+
 select
     usage_period,
     billing_period,
@@ -9,7 +11,8 @@ select
     bucket,
     component,
     basis,
-    sum(charged_cost) as charged_cost,
+    sum(charged_cost)::decimal(38, 12) as charged_cost,
     currency_code
 from {{ ref('fct_chargeback_days') }}
 group by all
+having sum(charged_cost) <> 0

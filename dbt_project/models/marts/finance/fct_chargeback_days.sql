@@ -1,6 +1,5 @@
--- One row per day, bill, payer and component: what is charged after shared costs are shared out. Sums to effective cost, buckets
--- included. What config/cost_sharing.csv moves is a component of its own (`shared: idle`): minus where it was, plus where it went.
-{{ config(materialized='incremental', incremental_strategy='days') }}
+-- The ledger's current balance by day of usage: what is charged, in whatever month it was posted. Sums to effective cost, buckets included.
+{{ config(materialized='view') }}
 
 select
     usage_date,
@@ -13,19 +12,9 @@ select
     bucket,
     component,
     basis,
-    sum(charged_cost) as charged_cost,
+    sum(posted_cost)::decimal(38, 12) as charged_cost,
     currency_code
-from (
-    select
-        usage_date, usage_period, billing_period, billed_by, source_name, team, cost_centre, bucket, component, basis, charged_cost,
-        currency_code
-    from {{ ref('int_costs__charged') }}
-    where {{ in_build_days('usage_date') }}
-    union all
-    select
-        usage_date, usage_period, billing_period, billed_by, source_name, team, cost_centre, bucket, component, basis,
-        moved_cost as charged_cost, currency_code
-    from {{ ref('int_costs__shared') }}
-    where entry <> 'kept' and {{ in_build_days('usage_date') }}
-)
+from {{ ref('fct_postings') }}
+where bucket is not null
 group by all
+having sum(posted_cost) <> 0

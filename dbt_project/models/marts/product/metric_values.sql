@@ -13,7 +13,7 @@ with given as (
 
 months as (
     select distinct date_trunc('month', usage_date)::date as period_start_at
-    from {{ ref('fct_chargeback_days') }}
+    from {{ ref('int_chargeback_days') }}
 
     union
 

@@ -8,7 +8,7 @@ with charged as (
         sum(case when basis = 'estimated' then charged_cost else 0 end) as estimated_cost,
         sum(charged_cost) as charged_cost,
         min(currency_code) as currency_code
-    from {{ ref('fct_chargeback') }}
+    from {{ ref('int_chargeback') }}
     group by billing_period, billed_by
 ),
 

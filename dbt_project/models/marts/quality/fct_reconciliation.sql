@@ -23,7 +23,7 @@ charged as (
         sum(case when bucket = 'unowned' then charged_cost else 0 end) as unowned_cost,
         sum(case when bucket not in ('allocated', 'idle', 'unowned', 'rounding') then charged_cost else 0 end) as other_bucket_cost,
         sum(case when bucket = 'rounding' then charged_cost else 0 end) as rounding_cost
-    from {{ ref('fct_chargeback_days') }}
+    from {{ ref('int_chargeback_days') }}
     -- before sharing: what is shared adds up to nothing, and moves what was idle out of its bucket
     where basis = 'billed' and component not like 'shared: %'
     group by source_name, billing_period

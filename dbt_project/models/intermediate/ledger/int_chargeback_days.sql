@@ -1,0 +1,17 @@
+-- What is charged by day as the models compute it, which the ledger is brought to: one row per day, bill, payer and component.
+select
+    usage_date,
+    usage_period,
+    billing_period,
+    billed_by,
+    source_name,
+    team,
+    cost_centre,
+    bucket,
+    component,
+    basis,
+    sum(charged_cost) as charged_cost,
+    currency_code
+from {{ ref('int_ledger__charges') }}
+where {{ in_build_days('usage_date') }}
+group by all

@@ -1,0 +1,91 @@
+"""What a month's statements are made of, as Parquet files in one folder: written at the close and kept, or written anew for a draft."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+
+from tollbook import __version__
+from tollbook.errors import TollbookError
+from tollbook.sources.typing import text
+
+MANIFEST = "manifest.json"
+
+_MONTH = "usage_date >= $period and usage_date < $period + interval 1 month"
+#: The files and what is in them; postings are those of the accounting period, the rest is of the usage days they speak of.
+FILES = {
+    "postings": "from ledger.postings where accounting_period = $period and recorded_at <= $known_at order by posting_id",
+    "postings_before": "from ledger.postings where accounting_period = $period - interval 1 month and recorded_at <= $known_at order by posting_id",
+    "allocation": (
+        "from intermediate.int_costs__detailed where usage_date in (select usage_date from ledger.postings"
+        " where accounting_period = $period and recorded_at <= $known_at and bucket is not null) order by all"
+    ),
+    "shared_costs": f"from finance.fct_shared_costs where {_MONTH} order by all",
+    "gpu_hours": f"from engineering.fct_gpu_hours where {_MONTH} order by all",
+    "token_costs": f"from product.fct_token_costs where {_MONTH} order by all",
+    "tenant_costs": f"from product.fct_tenant_costs where {_MONTH} order by all",
+    "jobs": "from engineering.fct_jobs where last_ended_at >= $period and last_ended_at < $period + interval 1 month order by all",
+    "charges": (
+        "from finance.fct_charges where billing_period = $period or (charge_date >= $period and charge_date < $period + interval 1 month)"
+        " order by source_name, file_name, file_row"
+    ),
+    "invoices": "from finance.fct_invoice_tie_out where billing_period = $period order by all",
+    "bridge": "from quality.fct_bridge where billing_period = $period order by all",
+    "teams": "from config.teams order by all",
+    "budgets": "from config.budgets order by all",
+    "rule_versions": "from meta.rule_versions order by all",
+}
+
+
+def freeze(db: duckdb.DuckDBPyConnection, period: date, known_at: datetime, currency: str, folder: Path) -> dict:
+    """Write ``FILES`` and a manifest of their rows and hashes to ``folder`` (made, must be empty); return the manifest.
+
+    ``period`` is the first of a month; what the ledger recorded after ``known_at`` is left out.
+    """
+    folder.mkdir(parents=True)
+    files = {}
+    for name, query in FILES.items():
+        target = folder / f"{name}.parquet"
+        used = {key: value for key, value in (("period", period), ("known_at", known_at)) if f"${key}" in query}
+        typed = query.replace("$period", "$period::date").replace("$known_at", "$known_at::timestamp")
+        (rows,) = db.execute(f"copy ({typed}) to {text(str(target))} (format parquet, compression zstd)", used or None).fetchone()
+        files[target.name] = {"rows": rows, "sha256": _hash(target)}
+    manifest = {
+        "period": f"{period:%Y-%m}",
+        "known_at": known_at.isoformat(),
+        "currency_code": currency,
+        "tollbook": __version__,
+        "files": files,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+    return manifest
+
+
+def manifest_of(folder: Path) -> dict:
+    """The manifest of a frozen month.
+
+    Raises:
+        TollbookError: there is none, or a file is not what was written.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise TollbookError(f"{folder} keeps no month: {error}. Bring it back from a backup.") from error
+    changed = [name for name, file in manifest["files"].items() if not (folder / name).is_file() or _hash(folder / name) != file["sha256"]]
+    if changed:
+        raise TollbookError(f"{folder} was changed since it was written: {', '.join(changed)}. Bring it back from a backup.")
+    return manifest
+
+
+def content_hash(folder: Path) -> str:
+    """The hash of all that is kept of a month: that of its manifest."""
+    return _hash(folder / MANIFEST)
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

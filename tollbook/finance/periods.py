@@ -1,0 +1,52 @@
+"""Accounting periods: which are closed, and the events that closed and reopened them, which are never taken back."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import duckdb
+
+from tollbook.errors import TollbookError
+from tollbook.finance.ledger import closed_periods
+
+
+def record(
+    db: duckdb.DuckDBPyConnection,
+    period: date,
+    event: str,
+    recorded_at: datetime,
+    approved_by: str,
+    reason: str,
+    content_hash: str | None = None,
+    folder: str | None = None,
+) -> None:
+    """Add that ``period`` (first of its month) was ``closed`` or ``reopened``; belongs into the caller's transaction.
+
+    Raises:
+        TollbookError: nobody is named, a closed period is closed or an open one reopened, or a month before it is still open.
+    """
+    if not approved_by.strip():
+        raise TollbookError(f"{period:%Y-%m} is not {event}: say who approved it.")
+    closed = closed_periods(db)
+    if (event == "closed") == (period in closed):
+        raise TollbookError(f"{period:%Y-%m} is {'closed already' if event == 'closed' else 'not closed'}.")
+    if event == "closed":
+        earlier = db.execute(
+            "select min(accounting_period) from ledger.postings where accounting_period < ? and not list_contains(?::date[], accounting_period)",
+            [period, closed],
+        ).fetchone()[0]
+        if earlier:
+            raise TollbookError(f"{period:%Y-%m} is not closed: {earlier:%Y-%m} is still open. Months are closed in their order.")
+    db.execute(
+        "insert into ledger.period_events by name select ?::date as accounting_period, ? as event, ?::timestamp as recorded_at, ? as approved_by,"
+        " ? as reason, ? as content_hash, ? as folder",
+        [period, event, recorded_at, approved_by, reason, content_hash, folder],
+    )
+
+
+def last_close(db: duckdb.DuckDBPyConnection, period: date) -> tuple[datetime, str] | None:
+    """When ``period`` was closed last and the folder that keeps it; None where it never was."""
+    return db.execute(
+        "select recorded_at, folder from ledger.period_events where accounting_period = ? and event = 'closed' order by recorded_at desc limit 1",
+        [period],
+    ).fetchone()

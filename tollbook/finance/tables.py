@@ -1,0 +1,73 @@
+"""The ledger's tables: only ever added to, never rebuilt, kept through every change of version."""
+
+from __future__ import annotations
+
+import duckdb
+
+#: What a posting is told apart by; the ledger is brought to ``int_ledger_lines`` by these.
+KEYS = {
+    "account": "varchar",
+    "usage_date": "date",
+    "billing_period": "date",
+    "source_name": "varchar",
+    "billed_by": "varchar",
+    "basis": "varchar",
+    "invoice_id": "varchar",
+    "commitment_id": "varchar",
+    "team": "varchar",
+    "cost_centre": "varchar",
+    "tenant": "varchar",
+    "project": "varchar",
+    "bucket": "varchar",
+    "component": "varchar",
+    "service_name": "varchar",
+    "gpu_model": "varchar",
+    "model": "varchar",
+    "rule": "varchar",
+    "currency_code": "varchar",
+}
+
+TABLES = {
+    # one row per run, key and accounting period: debits positive, credits negative, each run adds up to 0
+    "postings": {
+        "posting_id": "bigint",
+        "run_id": "varchar",
+        "recorded_at": "timestamp",
+        "accounting_period": "date",
+        "reason": "varchar",
+    }
+    | KEYS
+    | {"posted_cost": "decimal(38, 12)"},
+    # one row per run that looked whether there was something to post, with what it went by
+    "runs": {
+        "run_id": "varchar",
+        "recorded_at": "timestamp",
+        "built_at": "timestamp",
+        "horizon_at": "timestamp",
+        "config_hash": "varchar",
+        "models_hash": "varchar",
+        "postings": "bigint",
+    },
+    # one row per closing or reopening of an accounting period; the newest of a period counts
+    "period_events": {
+        "accounting_period": "date",
+        "event": "varchar",
+        "recorded_at": "timestamp",
+        "approved_by": "varchar",
+        "reason": "varchar",
+        "content_hash": "varchar",
+        "folder": "varchar",
+    },
+}
+
+
+def ensure(db: duckdb.DuckDBPyConnection) -> None:
+    """Make what is missing; add columns that a newer version of Tollbook knows. What is recorded stays as it is."""
+    db.execute("create schema if not exists ledger")
+    db.execute("create table if not exists meta.unposted_days (usage_date date)")
+    for table, columns in TABLES.items():
+        db.execute(f"create table if not exists ledger.{table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
+        present = {row[0] for row in db.execute(f"describe ledger.{table}").fetchall()}
+        for name, kind in columns.items():
+            if name not in present:
+                db.execute(f"alter table ledger.{table} add column {name} {kind}")
