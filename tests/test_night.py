@@ -50,6 +50,21 @@ def test_chargeback_by_team_and_bucket_are_as_by_hand(sample, expected):
     )
 
 
+def test_the_trial_balance_is_as_by_hand(sample):
+    accounts = "select account || coalesce(' ' || case when account in ('clearing', 'prepaid') then billed_by end, '')"
+    assert dict(ask(sample, f"{accounts}, sum(posted_cost) from finance.fct_postings group by 1")) == decimals(
+        {
+            "cost": "30156",
+            "tax": "360",
+            "own_ledger": "-7200",
+            "clearing Nimbus Cloud": "-24360",
+            "clearing Lumen AI": "-756",
+            "prepaid Nimbus Cloud": "1800",
+            "bridge": "0",
+        }
+    )
+
+
 def test_gpu_hours_and_their_cost_are_as_by_hand(sample, expected):
     found = ask(
         sample,

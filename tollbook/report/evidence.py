@@ -49,7 +49,7 @@ def tag_coverage(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
 def proof(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     """Each conservation check: what it compared and what was left. A check that compared nothing proves nothing."""
     cells = []
-    for row in figures.rows(db, "proof"):
+    for row in (*figures.rows(db, "proof"), *figures.rows(db, "proof_ledger")):
         if not row["rows_compared"]:
             verdict, role = "compared nothing: proves nothing", "bad"
         elif row["unknown"]:

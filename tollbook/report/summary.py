@@ -29,6 +29,7 @@ LOOK_NEXT = (
     ("the dearest jobs", 'tollbook query "from engineering.fct_jobs order by cost desc nulls last limit 10"'),
     ("one job, down to bill and telemetry", "tollbook explain job JOB"),
     ("one team's day", "tollbook explain team-day TEAM DAY"),
+    ("what a team is asked to pay", "tollbook statements MONTH --draft"),
     ("what arrived, failed or is stale", "tollbook status"),
 )
 
