@@ -1,0 +1,70 @@
+"""A ledger without a build: the lines that models would compute are written by hand, and posted."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import duckdb
+
+from tollbook.finance import ledger, periods
+from tollbook.finance.tables import KEYS
+from tollbook.warehouse import schema
+
+SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+_COST = {"account": "cost", "bucket": "allocated", "source_name": "bill", "billed_by": "Nimbus", "currency_code": "USD"}
+
+
+def scratch(teams: dict[str, str] | None = None) -> duckdb.DuckDBPyConnection:
+    """An empty ledger in dollars; ``teams`` to cost centre."""
+    db = duckdb.connect()
+    db.execute("set TimeZone = 'UTC'")
+    schema.ensure(db)
+    db.execute("create schema intermediate; create schema finance")
+    db.execute("create table finance.fct_charges (source_name varchar, charge_date date, billing_period date, charge_class varchar)")
+    db.execute("create table config.policies (policy varchar, value varchar, valid_from date, valid_to date)")
+    db.execute("create table config.workspace as select 'USD' as currency_code")
+    db.execute("create table config.teams (team varchar, cost_centre varchar, valid_from date, valid_to date)")
+    for team, cost_centre in (teams or {}).items():
+        db.execute("insert into config.teams values (?, ?, null, null)", [team, cost_centre])
+    columns = ", ".join(f"{name} {kind}" for name, kind in KEYS.items())
+    db.execute(f"create table intermediate.int_ledger_lines ({columns}, posted_cost decimal(38, 12))")
+    return db
+
+
+def line(cost: str, day: date, **said) -> dict:
+    """A line of a charge on a day; ``said`` replaces what a charge of a team by a bill of its month says."""
+    return _COST | {"usage_date": day, "billing_period": day.replace(day=1), "basis": "billed", "posted_cost": Decimal(cost)} | said
+
+
+def other_side(account: str, cost: str, day: date, **said) -> dict:
+    """A line that is no charge."""
+    return line(cost, day, **{"account": account, "bucket": None, "team": None} | said)
+
+
+def post(db: duckdb.DuckDBPyConnection, run_id: str, lines: list[dict] | None = None) -> ledger.Posted:
+    """Post what the models would compute now; the same as before without ``lines``."""
+    if lines is not None:
+        db.execute("delete from intermediate.int_ledger_lines")
+        for one in lines:
+            db.execute(
+                f"insert into intermediate.int_ledger_lines by name select {', '.join(f'? as {name}' for name in one)}", list(one.values())
+            )
+    db.execute("delete from meta.build_state")
+    db.execute("insert into meta.build_state values (now()::timestamp, now()::timestamp, 'rules', 'models')")
+    db.execute(
+        "insert into meta.unposted_days select usage_date from intermediate.int_ledger_lines union select usage_date from ledger.postings"
+    )
+    return ledger.post(db, run_id)
+
+
+def close(db: duckdb.DuckDBPyConnection, period: date) -> datetime:
+    """Record that a month is closed; when."""
+    moment = ledger.next_moment(db)
+    periods.record(db, period, "closed", moment, "controller", "month-end")
+    return moment
+
+
+def balance(db: duckdb.DuckDBPyConnection, where: str = "true") -> Decimal:
+    """The sum of the postings that fit."""
+    return db.execute(f"select coalesce(sum(posted_cost), 0) from ledger.postings where {where}").fetchone()[0]
