@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+import random
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from tollbook.warehouse import schema
 
 MODELS = Path(__file__).parents[1] / "dbt_project/models/marts/finance"
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
+MONTHS = (date(2026, 7, 1), date(2026, 8, 1), SEPTEMBER)
+MARTS = ("fct_postings", "fct_chargeback_days", "fct_chargeback")
+TEAMS = {"research": "CC-100", "search": "CC-200", "ops": "CC-100"}
 _COST = {"account": "cost", "bucket": "allocated", "source_name": "bill", "billed_by": "Nimbus", "currency_code": "USD"}
 
 
@@ -103,3 +107,35 @@ def marts(db: duckdb.DuckDBPyConnection, *names: str) -> None:
         model = (MODELS / f"{name}.sql").read_text()
         query = jinja2.Template(model).render(config=lambda **_: "", source=lambda *of: ".".join(of), ref="finance.{}".format)
         db.execute(f"create or replace view finance.{name} as {query}")
+
+
+def charge(cost: str, day: date, team: str, **said) -> dict:
+    """A charge of one of ``TEAMS``."""
+    return line(cost, day, team=team, cost_centre=TEAMS[team], component="gpu", **said)
+
+
+def marts_now(db: duckdb.DuckDBPyConnection, what: str) -> list[tuple]:
+    """The rows of a mart or macro, in an order."""
+    return db.execute(f"from {what} order by all").fetchall()
+
+
+def drawn_ledger(seed: int) -> tuple[duckdb.DuckDBPyConnection, list]:
+    """A ledger after nights of changes drawn at random, with months closed in between; what the marts said after each."""
+    draw = random.Random(seed)
+    db = scratch(TEAMS)
+    marts(db, *MARTS)
+    lines, closed, seen = {}, 0, []
+    for number in range(18):
+        for _ in range(draw.randint(0, 4)):
+            day = draw.choice(MONTHS) + timedelta(days=draw.randint(0, 2))
+            key = (day, draw.choice(list(TEAMS)), draw.choice(["gpu", "Storage"]))
+            lines[key] = Decimal(draw.randint(-(10**9), 10**12)).scaleb(-draw.choice([0, 2, 12]))
+        if lines and draw.random() < 0.3:
+            del lines[draw.choice(list(lines))]
+        night(db, f"n{number}", [charge(str(cost), day, team) | {"component": what} for (day, team, what), cost in lines.items()])
+        if number in (6, 12):
+            close(db, MONTHS[closed])
+            closed += 1
+        (moment,) = db.execute("select max(recorded_at) from ledger.runs").fetchone()
+        seen.append((moment, {name: marts_now(db, f"finance.{name}") for name in MARTS[1:]}))
+    return db, seen

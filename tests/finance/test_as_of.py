@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import random
 import subprocess
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +12,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from tests.ledgers import OCTOBER, SEPTEMBER, close, line, marts, night, post, scratch
+from tests.ledgers import MARTS, OCTOBER, SEPTEMBER, TEAMS, charge, close, drawn_ledger, line, marts, marts_now, night, post, scratch
 from tests.workspaces import write_workspace
 from tollbook import cli
 from tollbook.errors import TollbookError
@@ -21,14 +20,7 @@ from tollbook.finance import as_of, moments
 from tollbook.warehouse import lock, publication
 from tollbook.workspace import STORAGE_VERSION
 
-TEAMS = {"research": "CC-100", "search": "CC-200", "ops": "CC-100"}
-MONTHS = (date(2026, 7, 1), date(2026, 8, 1), SEPTEMBER)
-MARTS = ("fct_postings", "fct_chargeback_days", "fct_chargeback")
 REPO = Path(__file__).resolve().parents[2]
-
-
-def charge(cost, day, team, **said):
-    return line(cost, day, team=team, cost_centre=TEAMS[team], component="gpu", **said)
 
 
 def by_team(db, moment="now", **said):
@@ -148,32 +140,6 @@ def test_what_was_recorded(known):
     assert found[3]["posted_in"] == "2026-10"
     post(db, "n4")
     assert moments.recorded(db) == found, "a run that posted nothing is no moment"
-
-
-def drawn_ledger(seed):
-    """A ledger after nights of changes drawn at random, with months closed in between; what the marts said after each."""
-    draw = random.Random(seed)
-    db = scratch(TEAMS)
-    marts(db, *MARTS)
-    lines, closed, seen = {}, 0, []
-    for number in range(18):
-        for _ in range(draw.randint(0, 4)):
-            day = draw.choice(MONTHS) + timedelta(days=draw.randint(0, 2))
-            key = (day, draw.choice(list(TEAMS)), draw.choice(["gpu", "Storage"]))
-            lines[key] = Decimal(draw.randint(-(10**9), 10**12)).scaleb(-draw.choice([0, 2, 12]))
-        if lines and draw.random() < 0.3:
-            del lines[draw.choice(list(lines))]
-        night(db, f"n{number}", [charge(str(cost), day, team) | {"component": what} for (day, team, what), cost in lines.items()])
-        if number in (6, 12):
-            close(db, MONTHS[closed])
-            closed += 1
-        (moment,) = db.execute("select max(recorded_at) from ledger.runs").fetchone()
-        seen.append((moment, {name: marts_now(db, f"finance.{name}") for name in MARTS[1:]}))
-    return db, seen
-
-
-def marts_now(db, what):
-    return db.execute(f"from {what} order by all").fetchall()
 
 
 @pytest.fixture(scope="module", params=[1, 2])

@@ -4,13 +4,12 @@ import csv
 import json
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import combinations
+from itertools import combinations, cycle
 
 import pytest
 from typer.testing import CliRunner
 
-from tests.finance.test_as_of import TEAMS, charge, drawn_ledger
-from tests.ledgers import delivery, line, marts, night, post, scratch
+from tests.ledgers import TEAMS, charge, delivery, drawn_ledger, line, marts, night, post, scratch
 from tests.workspaces import write_workspace
 from tollbook import cli
 from tollbook.errors import TollbookError
@@ -172,20 +171,19 @@ def test_what_is_behind_a_run_is_what_was_loaded_for_its_build(may):
 def test_causes_add_up_whatever_happened_between_any_two_moments():
     db, seen = drawn_ledger(3)
     points = [moment for moment, _ in seen[::3]]
-    for since, until in combinations(points, 2):
-        for by, keys in as_of.DIMENSIONS.items():
-            found = between(db, since, until, by=by)
-            key = ("usage_period", *keys)
-            for which, moment in (("known_before", since), ("known_after", until)):
-                charged = as_of.chargeback(db, moments.parse(db, str(moment)), by)
-                known = {costs([row], *key)[0]: row["charged_cost"] for row in charged}
-                assert known == {costs([row], *key)[0]: row[which] for row in found.lines if row[which]}
-            for row in found.lines:
-                mine = [one["posted_cost"] for one in found.changes if costs([one], *key) == costs([row], *key)]
-                assert sum(mine) == row["difference"] == row["known_after"] - row["known_before"]
-            totals = [sum(row[name] for row in rows) for rows, name in ((found.lines, "difference"), (found.causes, "posted_cost"))]
-            assert totals == [sum(row["posted_cost"] for row in found.runs)] * 2
-            assert all(row["charged_more"] + row["charged_less"] == row["posted_cost"] for row in found.causes)
+    for (since, until), (by, keys) in zip(combinations(points, 2), cycle(as_of.DIMENSIONS.items())):
+        found = between(db, since, until, by=by)
+        key = ("usage_period", *keys)
+        for which, moment in (("known_before", since), ("known_after", until)):
+            charged = as_of.chargeback(db, moments.parse(db, str(moment)), by)
+            known = {costs([row], *key)[0]: row["charged_cost"] for row in charged}
+            assert known == {costs([row], *key)[0]: row[which] for row in found.lines if row[which]}
+        for row in found.lines:
+            mine = [one["posted_cost"] for one in found.changes if costs([one], *key) == costs([row], *key)]
+            assert sum(mine) == row["difference"] == row["known_after"] - row["known_before"]
+        totals = [sum(row[name] for row in rows) for rows, name in ((found.lines, "difference"), (found.causes, "posted_cost"))]
+        assert totals == [sum(row["posted_cost"] for row in found.runs)] * 2
+        assert all(row["charged_more"] + row["charged_less"] == row["posted_cost"] for row in found.causes)
     assert len(found.causes) > 1
 
 
