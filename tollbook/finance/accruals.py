@@ -1,0 +1,134 @@
+"""Accruals by hand: what a month is closed without, booked as a cost of that month and taken back in the next open one.
+
+Usage that is not billed yet needs none: its estimate is a debit of cost and a credit of ``accrual`` every night, until the bill replaces it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+import duckdb
+
+from tollbook.errors import TollbookError
+from tollbook.finance import ledger
+from tollbook.warehouse.rule_tables import BUCKETS
+
+#: The source that hand-made accruals bear: no delivery has them.
+SOURCE = "(close)"
+_FIELDS = ("item", "reason", "cost", "team", "billed_by", "currency_code")
+# digits before the point that a decimal(38, 12) holds
+_TOO_LARGE = Decimal(10) ** 26
+
+
+def book(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, period: date, items: Sequence[Mapping]) -> int:
+    """Accrue ``items`` in ``period`` (first of an open month) and reverse them in the next open month; return how many postings.
+
+    Each item has a name of its own in the month (``item``), ``reason``, ``cost`` (a Decimal in the reporting currency, below 0 for an expected
+    credit), ``team`` and ``billed_by`` (both may be None), ``currency_code``. A team pays by its cost centre at the end of the month; without
+    one it is unowned. An item that was booked before is brought to what is said now: nothing is booked twice, and a cost of 0 takes it
+    back. Belongs into the caller's transaction, before the month is recorded as closed.
+
+    Raises:
+        TollbookError: an item cannot be booked, or the month is closed; nothing was written.
+    """
+    if period.day != 1:
+        raise TollbookError(f"nothing is accrued: {period} is not the first day of a month.")
+    if period in ledger.closed_periods(db):
+        raise TollbookError(f"nothing is accrued: {period:%Y-%m} is closed. Book accruals before it is, or reopen it.")
+    rows = [_checked(db, number, item) for number, item in enumerate(items, 1)]
+    names = [row[0] for row in rows]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TollbookError(f"nothing is accrued: item named twice: {', '.join(twice)}. Give each a name of its own.")
+    if not rows:
+        return 0
+    db.execute(
+        "create or replace temp table accrual_items"
+        " (item varchar, cost decimal(38, 12), team varchar, billed_by varchar, currency_code varchar)"
+    )
+    db.executemany("insert into accrual_items values (?, ?, ?, ?, ?)", rows)
+    (first, last) = db.execute("select (?::date + interval 1 month)::date, last_day(?::date)", [period, period]).fetchone()
+    reversed_in = ledger.open_period(db, first)
+    db.execute(_MISSING, {"period": period, "source": SOURCE})
+    sides = (("accrual", period, last, "posted_cost"), ("accrual_reversal", reversed_in, reversed_in, "-posted_cost"))
+    return ledger.append(
+        db,
+        run_id,
+        recorded_at,
+        " union all by name ".join(
+            f"select date '{month}' as accounting_period, '{reason}' as reason, date '{day}' as usage_date,"
+            f" * replace ({cost} as posted_cost), null as invoice_id, null as commitment_id, null as tenant, null as project,"
+            " null as service_name, null as gpu_model, null as model from accruals_missing"
+            for reason, month, day, cost in sides
+        ),
+    )
+
+
+def _checked(db: duckdb.DuckDBPyConnection, number: int, item: Mapping) -> tuple:
+    """The item as a row of accrual_items, its team spelt as elsewhere."""
+
+    def refuse(said: str):
+        return TollbookError(f"nothing is accrued: item {number} ({item.get('item') or 'without a name'}): {said}")
+
+    unknown, absent = sorted(set(item) - set(_FIELDS)), sorted(set(_FIELDS) - set(item))
+    if unknown or absent:
+        raise refuse(
+            f"it has {', '.join(unknown) or 'nothing more'} and lacks {', '.join(absent) or 'nothing'}; it needs {', '.join(_FIELDS)}."
+        )
+    if not str(item["item"] or "").strip():
+        raise refuse("say what it is.")
+    if not str(item["reason"] or "").strip():
+        raise refuse("say why it is accrued.")
+    cost = item["cost"]
+    if not isinstance(cost, Decimal) or not cost.is_finite() or abs(cost) >= _TOO_LARGE or cost != round(cost, 12):
+        raise refuse(f"{cost!r} is no amount with at most 12 decimals.")
+    (currency,) = db.execute("select currency_code from config.workspace").fetchone()
+    if item["currency_code"] != currency:
+        raise refuse(f"its currency is {item['currency_code']}; the ledger is in {currency}.")
+    team = (item["team"] or "").strip() or None
+    if team and team.lower() in BUCKETS:
+        raise refuse(f"{team!r} is a bucket, not a team; leave the team out and it is unowned.")
+    if team:
+        known = db.execute(
+            "select team from (select team, 1 as preference from config.teams union all"
+            " select team, 2 from ledger.postings where bucket = 'allocated') where lower(team) = lower(?) order by preference limit 1",
+            [team],
+        ).fetchone()
+        if known is None:
+            raise refuse(f"no team {team!r} is in config/teams.csv or was ever charged. Spell it as there, or leave the team out.")
+        team = known[0]
+    return item["item"].strip(), cost, team, (item["billed_by"] or "").strip() or None, currency
+
+
+# what is asked for minus what is booked already of the same items of that month
+_MISSING = """
+create or replace temp table accruals_missing as
+with wanted as (
+    select
+        'accrual/' || items.item as rule, items.billed_by, coalesce(items.team, 'unowned') as team, teams.cost_centre,
+        case when items.team is null then 'unowned' else 'allocated' end as bucket, items.currency_code, items.cost
+    from accrual_items as items
+    left join config.teams
+        on lower(items.team) = lower(teams.team) and coalesce(teams.valid_from, '0001-01-01') <= last_day($period::date)
+        and last_day($period::date) < coalesce(teams.valid_to, '9999-12-31')
+),
+
+sides as (
+    select 'cost' as account, rule, billed_by, team, cost_centre, bucket, 'accrual' as component, currency_code, cost from wanted
+    union all
+    select 'accrual', rule, billed_by, null, null, null, null, currency_code, -cost from wanted
+    union all
+    select account, rule, billed_by, team, cost_centre, bucket, component, currency_code, -posted_cost
+    from ledger.postings
+    where reason = 'accrual' and source_name = $source and accounting_period = $period and rule in (select wanted.rule from wanted)
+)
+
+select
+    account, $period::date as billing_period, $source as source_name, billed_by, 'estimated' as basis, team, cost_centre, bucket, component,
+    rule, currency_code, sum(cost)::decimal(38, 12) as posted_cost
+from sides
+group by account, rule, billed_by, team, cost_centre, bucket, component, currency_code
+having sum(cost) <> 0
+"""
