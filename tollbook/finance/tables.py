@@ -58,6 +58,40 @@ TABLES = {
         "content_hash": "varchar",
         "folder": "varchar",
     },
+    # one row per statement and version that was issued
+    "statements": {
+        "statement_id": "varchar",
+        "accounting_period": "date",
+        "version": "integer",
+        "recipient_kind": "varchar",
+        "recipient": "varchar",
+        "mode": "varchar",
+        "issued_at": "timestamp",
+        "known_at": "timestamp",
+        "locale": "varchar",
+        "currency_code": "varchar",
+        "charged_cost": "decimal(38, 12)",
+        "stated_amount": "decimal(38, 2)",
+        "content_hash": "varchar",
+        "folder": "varchar",
+    },
+    # one row per line of a statement, as it was stated
+    "statement_lines": {
+        "statement_id": "varchar",
+        "line_number": "integer",
+        "section": "varchar",
+        "usage_period": "date",
+        "billed_by": "varchar",
+        "component": "varchar",
+        "service_name": "varchar",
+        "gpu_model": "varchar",
+        "model": "varchar",
+        "project": "varchar",
+        "reason": "varchar",
+        "charged_cost": "decimal(38, 12)",
+        "stated_amount": "decimal(38, 2)",
+        "currency_code": "varchar",
+    },
 }
 
 
