@@ -253,3 +253,16 @@ def exact(cost: Decimal, currency: str) -> str:
 
 def amount(cost: Decimal | None, currency: str) -> str:
     return "cost unknown" if cost is None else f"{cost:,.6f} {currency}"
+
+
+def remainder(branch: Tree, cost: Decimal, currency: str, name: str) -> None:
+    """What a level's parts leave of it, under a name of its own; nothing where they leave nothing."""
+    if cost:
+        branch.add(f"{name}: {exact(cost, currency)}")
+
+
+def records(db: duckdb.DuckDBPyConnection, query: str, params: dict | list | None = None) -> list[dict]:
+    """The rows of a query by column name."""
+    rows = db.execute(query, params)
+    names = [column[0] for column in rows.description]
+    return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]

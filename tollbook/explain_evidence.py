@@ -11,8 +11,20 @@ import duckdb
 from rich.markup import escape
 from rich.tree import Tree
 
-from tollbook.explain import exact, limited
-from tollbook.explain_evidence_sql import CHARGES, DELIVERIES, GIVEN, HELD, HELD_POSTINGS, LIVE, NODE_ROWS, OF_NODE, OVERLAP, POSTED_KEYS, SERVERS
+from tollbook.explain import exact, limited, records, remainder
+from tollbook.explain_evidence_sql import (
+    CHARGES,
+    DELIVERIES,
+    GIVEN,
+    HELD,
+    HELD_POSTINGS,
+    LIVE,
+    NODE_ROWS,
+    OF_NODE,
+    OVERLAP,
+    POSTED_KEYS,
+    SERVERS,
+)
 from tollbook.finance import freeze
 from tollbook.finance.ledger import BY_HAND
 from tollbook.sources.typing import text
@@ -81,12 +93,13 @@ class Evidence:
 
     def allocated(self, branch: Tree) -> None:
         """What was allocated, by place or consumer, and what shared costs were moved, each down to bill rows."""
-        groups = self._rows(
+        groups = records(
+            self.db,
             f"select {_GROUP}, min(usage_date) as first, max(usage_date) as last, count(distinct usage_date) as days,"
             f" sum(charged_cost) as cost, 'allocated' as kind from allocated group by {_GROUP} having cost <> 0"
             f" union all by name select {_SHARED_GROUP}, min(usage_date) as first, max(usage_date) as last, count(distinct usage_date) as days,"
             " sum(moved_cost) as cost, sum(pool_cost) as pool_cost, 'moved' as kind"
-            f" from moved group by {_SHARED_GROUP} having cost <> 0"
+            f" from moved group by {_SHARED_GROUP} having cost <> 0",
         )
         groups.sort(key=lambda group: (-abs(group["cost"]), *(str(group[name]) for name in sorted(group))))
         for group in limited(branch, groups, _cost, self.currency):
@@ -121,7 +134,11 @@ class Evidence:
                 told,
                 f"{NODE_ROWS.format(word='not in')} and payer = $payer and coalesce(rule, '') = coalesce($rule, '')"
                 " and service_name is not distinct from $service_name and project is not distinct from $project and "
-                + ("model = $model" if group["component"].startswith("tokens_") else "category = $component and $model is not distinct from null"),
+                + (
+                    "model = $model"
+                    if group["component"].startswith("tokens_")
+                    else "category = $component and $model is not distinct from null"
+                ),
                 group,
                 {"payer": whose} | {name: group[name] for name in ("rule", "service_name", "project", "component", "model")},
             )
@@ -129,18 +146,19 @@ class Evidence:
     def _held(self, branch: Tree, group: dict) -> None:
         """What was held of a node (or nobody held) with its telemetry rows, and the node's bill rows."""
         params = {name: group[name] for name in ("cluster", "pool", "node", "component", "bucket", "team", "gpu_model", "model", "tenant")}
-        rows = self._rows(HELD, params | {"rule": group["rule"], "project": group["project"]})
+        rows = records(self.db, HELD, params | {"rule": group["rule"], "project": group["project"]})
         for row in limited(branch, rows, _cost, self.currency):
             self._files.add(row["file_name"] or "")
             where = f" · telemetry: {escape(row['file_name'])} row {row['file_row']}" if row["file_name"] else ""
             branch.add(f"{_holder(row)}{where}: {exact(row['cost'], self.currency)}")
         rest = group["cost"] - sum(map(_cost, rows))
-        if rest:
-            branch.add(f"of these hours on other bills or services, or not told apart by holder: {exact(rest, self.currency)}")
+        remainder(branch, rest, self.currency, "of these hours on other bills or services, or not told apart by holder")
         if group["basis"] == "estimated":
             branch.add("priced by the price book: no bill of the node is in yet")
         else:
-            self._bills(branch, f"{OF_NODE} and category = $service_name", group, {n: group[n] for n in ("cluster", "pool", "node", "service_name")})
+            self._bills(
+                branch, f"{OF_NODE} and category = $service_name", group, {n: group[n] for n in ("cluster", "pool", "node", "service_name")}
+            )
 
     def _consumed(self, branch: Tree, group: dict) -> None:
         """What the consumers of a model bear together, of which this is a part: usage, and the bill rows or servers behind it."""
@@ -161,7 +179,7 @@ class Evidence:
         if group["component"] != "tokens_self_hosted":
             self._bills(branch, "model = $model", group, {"model": group["model"]})
             return
-        rows = self._rows(SERVERS, {"model": group["model"]})
+        rows = records(self.db, SERVERS, {"model": group["model"]})
         served = branch.add(f"served by what cost {exact(sum(map(_cost, rows), Decimal(0)), self.currency)}")
         for row in limited(served, rows, _cost, self.currency):
             self._files.add(row["file_name"] or "")
@@ -185,15 +203,15 @@ class Evidence:
         keys |= {"bucket": group["from_bucket"], "payer": group["from_team"], "step": group["step"], "rule_id": group["rule_id"]}
         self.db.execute(GIVEN, keys | {"team": group["team"]})
         pool = told.add(f"what {giver} had there: {exact(group['pool_cost'], self.currency)}")
-        rows = self._rows(
+        rows = records(
+            self.db,
             f"select {_GROUP}, min(usage_date) as first, max(usage_date) as last, count(distinct usage_date) as days, sum(charged_cost) as cost"
-            f" from given group by {_GROUP} having cost <> 0 order by abs(cost) desc, {_GROUP}"
+            f" from given group by {_GROUP} having cost <> 0 order by abs(cost) desc, {_GROUP}",
         )
         for row in limited(pool, rows, _cost, self.currency):
             self._group(pool, row, "given")
         rest = group["pool_cost"] - sum(map(_cost, rows))
-        if rest:
-            pool.add(f"given to it or taken from it by earlier steps, or of other components: {exact(rest, self.currency)}")
+        remainder(pool, rest, self.currency, "given to it or taken from it by earlier steps, or of other components")
 
     def _bills(self, branch: Tree, where: str, group: dict, params: dict) -> None:
         """Bill rows on the group's bill and days, of which the group's cost is a part."""
@@ -206,7 +224,8 @@ class Evidence:
 
     def bill_total(self, branch: Tree, where: str, params: dict, cost: str, part: Decimal | None = None) -> Decimal:
         """The bill rows of a condition, and what they come to; ``part`` of it is what is explained, the rest is named as others'."""
-        rows = self._rows(
+        rows = records(
+            self.db,
             f"select file_name, file_row, charge_description, charge_period_start, charge_period_end, delivery_id, {cost} as cost from bill_rows"
             f" where {where} order by abs(cost) desc, file_name, file_row",
             params,
@@ -229,11 +248,6 @@ class Evidence:
             told = branch.add("delivered")
             for row in limited(told, rows):
                 told.add(delivery(row))
-
-    def _rows(self, query: str, params: dict | None = None) -> list[dict]:
-        found = self.db.execute(query, params)
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def bill_row(row: dict, currency: str) -> str:

@@ -4,7 +4,19 @@ from tollbook.finance.ledger import BY_HAND
 from tollbook.finance.tables import KEYS
 
 _CHARGED = [name for name in KEYS if name not in ("account", "invoice_id", "commitment_id")]
-_MOVED = ("usage_date", "billing_period", "source_name", "billed_by", "basis", "team", "cost_centre", "bucket", "component", "rule", "currency_code")
+_MOVED = (
+    "usage_date",
+    "billing_period",
+    "source_name",
+    "billed_by",
+    "basis",
+    "team",
+    "cost_centre",
+    "bucket",
+    "component",
+    "rule",
+    "currency_code",
+)
 _BY_MODELS = f"reason not in {(*BY_HAND, 'markup')} and bucket <> 'immaterial'"
 
 

@@ -5,8 +5,7 @@ Each level adds up to the one above; what no kept row tells apart stands there u
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal, localcontext
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from tollbook.errors import TollbookError
-from tollbook.explain import exact, limited
+from tollbook.explain import exact, limited, records, remainder
 from tollbook.explain_evidence import EXACT_DIGITS, Evidence
 from tollbook.finance.ledger import BY_HAND
 from tollbook.finance.tables import KEYS
@@ -24,9 +23,7 @@ from tollbook.finance.tables import KEYS
 RECIPIENT = "case when bucket = 'allocated' then coalesce(cost_centre, team) else bucket end"
 #: What a line of a statement is told apart by, beside its section and reason.
 _LINE = ("usage_period", "billed_by", "component", "service_name", "gpu_model", "model", "project")
-_SECTION = (
-    "case when reason = 'markup' then 'markup' when date_trunc('month', usage_date) = accounting_period then 'charges' else 'adjustments' end"
-)
+_SECTION = "case when reason = 'markup' then 'markup' when date_trunc('month', usage_date) = accounting_period then 'charges' else 'adjustments' end"
 #: Why something is posted that was posted otherwise before.
 _CHANGES = ("correction", "late_bill", "rule_change", "method_change", "true_up")
 #: The accounts of the bill's side and what of a bill row each takes.
@@ -50,7 +47,9 @@ def statement(db: duckdb.DuckDBPyConnection, closed: Path, statement_id: str, li
             raise TollbookError(
                 f'no statement `{statement_id}` was issued. `tollbook query "select statement_id from finance.fct_statements"` lists them.'
             )
-        lines = _all(db, "from ledger.statement_lines where statement_id = ? order by abs(charged_cost) desc, line_number", [statement_id])
+        lines = records(
+            db, "from ledger.statement_lines where statement_id = ? order by abs(charged_cost) desc, line_number", [statement_id]
+        )
         currency = head["currency_code"]
         said = (
             f"[bold]statement {escape(statement_id)}: {exact(head['charged_cost'], currency)}[/] · stated {exact(head['stated_amount'], currency)}"
@@ -60,7 +59,7 @@ def statement(db: duckdb.DuckDBPyConnection, closed: Path, statement_id: str, li
             root = Tree(said)
             for line in limited(root, lines, lambda line: line["charged_cost"], currency):
                 root.add(_line_label(line))
-            _remainder(root, head["charged_cost"] - sum(line["charged_cost"] for line in lines), currency, "on no line")
+            remainder(root, head["charged_cost"] - sum(line["charged_cost"] for line in lines), currency, "on no line")
             return root
         found = [line for line in lines if line["line_number"] == line_number]
         if not found:
@@ -133,7 +132,12 @@ def _take(db, head: dict, line: dict) -> None:
         f" and case when $kind = 'tenant' then tenant = $recipient else {who} end"
         f" and {_SECTION} = $section and ($section = 'charges' or $reason::varchar is null or reason = $reason) and {same}",
         {name: line[name] for name in (*_LINE, "section", "reason")}
-        | {"kind": head["recipient_kind"], "recipient": head["recipient"], "period": head["accounting_period"], "known_at": head["known_at"]},
+        | {
+            "kind": head["recipient_kind"],
+            "recipient": head["recipient"],
+            "period": head["accounting_period"],
+            "known_at": head["known_at"],
+        },
     )
 
 
@@ -145,34 +149,33 @@ def _explain(evidence: Evidence, branch: Tree, cost: Decimal, only: bool = False
     evidence.gather()
     allocated, before, by_hand = evidence.totals()
     made = branch.add(f"made of: {exact(cost, currency)}")
-    if allocated or not before:
+    if allocated or not (before or by_hand):
         evidence.allocated(made.add(f"allocated, {evidence.said}: {exact(allocated, currency)}"))
     if before:
         _held(db, made, before, currency)
     for reason, posted in by_hand:
         made.add(f"{reason}, no model or bill says it: {exact(posted, currency)}")
     rest = cost - allocated + before - sum(posted for _, posted in by_hand)
-    _remainder(made, rest, currency, "not in what is kept: the models have changed since")
+    remainder(made, rest, currency, "not in what is kept: the models have changed since")
     _causes(db, branch, currency)
 
 
 def _posted(db, branch: Tree, cost: Decimal, currency: str) -> None:
     (count, total) = db.execute("select count(*), coalesce(sum(posted_cost), 0) from line_postings").fetchone()
     told = branch.add(f"posted: {exact(total, currency)} in {count:,} postings")
-    _remainder(branch, cost - total, currency, "stated but not among the postings of the line")
+    remainder(branch, cost - total, currency, "stated but not among the postings of the line")
     for run, moment, reason, account, count, posted in db.execute(
         "select run_id, recorded_at, reason, account, count(*), sum(posted_cost) from line_postings group by all order by recorded_at, reason, account"
     ).fetchall():
         group = told.add(f"run {run}, recorded {moment} · {reason} · account {account} · {count:,} postings: {exact(posted, currency)}")
         rows = db.execute(
-            "select posting_id, usage_date, source_name, billing_period, team, rule, posted_cost from line_postings"
+            "select posting_id, usage_date, source_name, strftime(billing_period, '%Y-%m'), team, rule, posted_cost from line_postings"
             " where recorded_at = ? and reason = ? and account = ? order by abs(posted_cost) desc, posting_id",
             [moment, reason, account],
         ).fetchall()
         for number, day, source, period, team, rule, one in limited(group, rows, lambda row: row[-1], currency):
-            group.add(
-                f"posting {number} · {day} · {escape(team or '')} · {escape(source)} {period:%Y-%m} · by {escape(rule or 'no rule')}: {exact(one, currency)}"
-            )
+            bill = f"{escape(source or '–')} {period or '–'}"
+            group.add(f"posting {number} · {day} · {escape(team)} · {bill} · by {escape(rule or 'no rule')}: {exact(one, currency)}")
 
 
 def _held(db, branch: Tree, before: Decimal, currency: str) -> None:
@@ -211,7 +214,9 @@ def _causes(db, branch: Tree, currency: str) -> None:
         ).fetchall()
         for source, table, files, loaded, content, count, replaced in limited(told, rows):
             instead = f", in place of content {replaced}" if replaced else ""
-            told.add(f"delivered: {escape(source)} ({table}) {escape(files)} · loaded {loaded} · content {content} · {count:,} rows{instead}")
+            told.add(
+                f"delivered: {escape(source)} ({table}) {escape(files)} · loaded {loaded} · content {content} · {count:,} rows{instead}"
+            )
         if not rows:
             told.add(f"no delivery for these days was loaded between {previous['recorded_at']} and {moment}")
 
@@ -274,7 +279,7 @@ def _bill_side(evidence: Evidence, root: Tree, row: dict) -> None:
     rows = evidence.bill_total(made, where, params, taken)
     if before:
         made.add(f"less what was posted of it otherwise: {exact(-before, currency)}")
-    _remainder(made, row["posted_cost"] - rows + before, currency, "of other rows of the bill's day, or digits past the 12th")
+    remainder(made, row["posted_cost"] - rows + before, currency, "of other rows of the bill's day, or digits past the 12th")
 
 
 def _other_side(db, root: Tree, row: dict) -> None:
@@ -288,28 +293,15 @@ def _other_side(db, root: Tree, row: dict) -> None:
         {name: row[name] for name in ("run_id", "recorded_at", "usage_date", "billing_period", "source_name", "billed_by", "basis")},
     ).fetchall()
     for recipient, team, component, cost in limited(told, rows, lambda one: one[-1], row["currency_code"]):
-        told.add(f"{escape(recipient)} · {escape(team)} · {escape(component)}: {exact(cost, row['currency_code'])}")
-    _remainder(told, row["posted_cost"] - sum(one[-1] for one in rows), row["currency_code"], "of charges of other runs")
+        told.add(f"{escape(recipient)} · {escape(team)} · {escape(component or '–')}: {exact(cost, row['currency_code'])}")
+    remainder(told, row["posted_cost"] - sum(one[-1] for one in rows), row["currency_code"], "of charges of other runs")
 
 
 def _line_label(line: dict) -> str:
     period: date = line["usage_period"]
     named = [escape(str(line[name])) for name in ("billed_by", *_LINE[2:], "reason") if line[name] is not None]
-    return (
-        f"line {line['line_number']} · {line['section']} · {period:%Y-%m} · {' · '.join(named)}: {exact(line['charged_cost'], line['currency_code'])}"
-    )
-
-
-def _remainder(branch: Tree, cost: Decimal, currency: str, name: str) -> None:
-    if cost:
-        branch.add(f"{name}: {exact(cost, currency)}")
+    return f"line {line['line_number']} · {line['section']} · {period:%Y-%m} · {' · '.join(named)}: {exact(line['charged_cost'], line['currency_code'])}"
 
 
 def _one(db, query: str, params: list) -> dict | None:
-    return next(iter(_all(db, query, params)), None)
-
-
-def _all(db, query: str, params: list) -> list[dict]:
-    rows = db.execute(query, params)
-    names = [column[0] for column in rows.description]
-    return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    return next(iter(records(db, query, params)), None)
