@@ -54,7 +54,8 @@ class Evidence:
         self.db, self.currency = db, currency
         self.as_of, self.said, folder = datetime.max, "as the models say now", None
         for candidate in closed.glob(f"{period:%Y-%m}*"):
-            known_at = _known_at(candidate)
+            # a folder with another ending is not finished
+            known_at = None if candidate.suffix else _known_at(candidate)
             if known_at is not None and moment <= known_at < self.as_of:
                 self.as_of, folder = known_at, candidate
         if folder is not None:

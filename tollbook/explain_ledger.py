@@ -106,11 +106,7 @@ def posting(db: duckdb.DuckDBPyConnection, closed: Path, posting_id: int) -> Tre
                 {name: row[name] for name in (*KEYS, "recorded_at")},
             ).fetchone()
             root.add(f"the models said {exact(now, currency)}, the ledger held {exact(before, currency)}")
-        frozen = db.execute(
-            "select min(recorded_at) from ledger.period_events where accounting_period = ? and event = 'closed' and recorded_at >= ?",
-            [row["accounting_period"], row["recorded_at"]],
-        ).fetchone()[0]
-        evidence = Evidence(db, currency, closed, row["accounting_period"], frozen)
+        evidence = Evidence(db, currency, closed, row["accounting_period"], row["recorded_at"])
         if row["bucket"] is not None:
             _explain(evidence, root, cost, only=True)
         elif row["basis"] == "invoiced":
@@ -162,7 +158,7 @@ def _explain(evidence: Evidence, branch: Tree, cost: Decimal, only: bool = False
 
 def _posted(db, branch: Tree, cost: Decimal, currency: str) -> None:
     (count, total) = db.execute("select count(*), coalesce(sum(posted_cost), 0) from line_postings").fetchone()
-    told = branch.add(f"posted: {exact(total, currency)} in {count:,} postings")
+    told = branch.add(f"posted, {count:,} postings: {exact(total, currency)}")
     remainder(branch, cost - total, currency, "stated but not among the postings of the line")
     for run, moment, reason, account, count, posted in db.execute(
         "select run_id, recorded_at, reason, account, count(*), sum(posted_cost) from line_postings group by all order by recorded_at, reason, account"

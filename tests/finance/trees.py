@@ -11,7 +11,7 @@ from rich.tree import Tree
 _AMOUNT = re.compile(r": (-?[\d,]+\.\d+) [A-Z]{3}(?: = this (-?[\d,.]+) [A-Z]{3} \+ .* (-?[\d,.]+) [A-Z]{3})?$")
 #: A second look at the same cost, not parts of it.
 _OTHER_VIEWS = (
-    "posted: ",
+    "posted, ",
     "bill rows",
     "why (",
     "goes to who asked",
