@@ -20,10 +20,13 @@ from tollbook.finance.ledger import BY_HAND
 from tollbook.finance.tables import KEYS
 
 #: Who a charge is stated to.
-RECIPIENT = "case when bucket = 'allocated' then coalesce(cost_centre, team) else bucket end"
+RECIPIENT = "case when bucket = 'allocated' then coalesce(cost_centre, team, 'allocated') else bucket end"
 #: What a line of a statement is told apart by, beside its section and reason.
 _LINE = ("usage_period", "billed_by", "component", "service_name", "gpu_model", "model", "project")
-_SECTION = "case when reason = 'markup' then 'markup' when date_trunc('month', usage_date) = accounting_period then 'charges' else 'adjustments' end"
+_SECTION = (
+    "case when account = 'margin' or component = 'markup' or reason = 'markup' then 'markup'"
+    " when date_trunc('month', usage_date) = accounting_period then 'charges' else 'adjustments' end"
+)
 #: Why something is posted that was posted otherwise before.
 _CHANGES = ("correction", "late_bill", "rule_change", "method_change", "true_up")
 #: The accounts of the bill's side and what of a bill row each takes.
@@ -150,7 +153,7 @@ def _explain(evidence: Evidence, branch: Tree, cost: Decimal, only: bool = False
     if before:
         _held(db, made, before, currency)
     for reason, posted in by_hand:
-        made.add(f"{reason}, no model or bill says it: {exact(posted, currency)}")
+        made.add(f"{reason}, on no bill: {exact(posted, currency)}")
     rest = cost - allocated + before - sum(posted for _, posted in by_hand)
     remainder(made, rest, currency, "not in what is kept: the models have changed since")
     _causes(db, branch, currency)
