@@ -227,8 +227,8 @@ create or replace temp table as_they_are as
 with rows as (
     select
         payer, case when model is not null and charge_category = 'Usage' then 'tokens_vendor' else category end as category, {", ".join(_DIRECT)},
-        sum(reporting_effective_cost) as cost,
-        coalesce(sum(reporting_effective_cost) filter (
+        sum(reporting_effective_cost::decimal(38, 12)) as cost,
+        coalesce(sum(reporting_effective_cost::decimal(38, 12)) filter (
             (file_name, file_row, charge_category) in (select file_name, file_row, charge_category from invoice_rows)
         ), 0) as part_cost
     from bill_rows where {_BILL} and {_NOT_OF_NODES} group by all
@@ -264,7 +264,7 @@ def _payers(db, branch: Tree, postings: str, cost: Decimal, currency: str) -> No
         for period, statement, component, reason, one in limited(told, parts, lambda row: row[-1], currency):
             on = f"statement {escape(statement)}" if statement else f"in {period:%Y-%m}, not stated yet"
             told.add(f"{on} · {escape(component)} · {reason}: {exact(one, currency)}")
-    remainder(branch, cost - sum(row[-1] for row in rows), currency, "not posted yet")
+    remainder(branch, cost - sum(row[-1] for row in rows), currency, "not posted yet, or digits past the 12th")
 
 
 def _payers_of_row(db, branch: Tree, row: dict) -> None:

@@ -149,9 +149,7 @@ class Evidence:
         params = {name: group[name] for name in ("cluster", "pool", "node", "component", "bucket", "team", "gpu_model", "model", "tenant")}
         rows = records(self.db, HELD, params | {"rule": group["rule"], "project": group["project"]})
         for row in limited(branch, rows, _cost, self.currency):
-            self._files.add(row["file_name"] or "")
-            where = f" · telemetry: {escape(row['file_name'])} row {row['file_row']}" if row["file_name"] else ""
-            branch.add(f"{_holder(row)}{where}: {exact(row['cost'], self.currency)}")
+            branch.add(f"{self._holder(row)}: {exact(row['cost'], self.currency)}")
         rest = group["cost"] - sum(map(_cost, rows))
         remainder(branch, rest, self.currency, "of these hours on other bills or services, or not told apart by holder")
         if group["basis"] == "estimated":
@@ -183,9 +181,7 @@ class Evidence:
         rows = records(self.db, SERVERS, {"model": group["model"]})
         served = branch.add(f"served by what cost {exact(sum(map(_cost, rows), Decimal(0)), self.currency)}")
         for row in limited(served, rows, _cost, self.currency):
-            self._files.add(row["file_name"] or "")
-            where = f" · telemetry: {escape(row['file_name'])} row {row['file_row']}" if row["file_name"] else ""
-            told = served.add(f"{_holder(row)} on {escape(row['node'] or 'no node')}{where}: {exact(row['cost'], self.currency)}")
+            told = served.add(f"{escape(row['node'] or 'no node')} · {self._holder(row)}: {exact(row['cost'], self.currency)}")
             self._bills(told, OF_NODE, group | {"cost": row["cost"]}, {name: row[name] for name in ("cluster", "pool", "node")})
 
     def _moved(self, branch: Tree, group: dict) -> None:
@@ -242,9 +238,19 @@ class Evidence:
             self._contents.update(row["delivery_id"] for row in rows)
         return total
 
+    def _holder(self, row: dict) -> str:
+        """Who held, how much and when, and the telemetry row that says so."""
+        said = [escape(row["holder"]), escape(row["reason"] or "")]
+        said.append(f"{row['hours']:.6g} GPU-h" if row["hours"] else "")
+        said.append(f"{row['start']:%Y-%m-%d %H:%M} to {row['until']:%Y-%m-%d %H:%M}")
+        if row["file_name"]:
+            self._files.add(row["file_name"])
+            said.append(f"telemetry: {escape(row['file_name'])} row {row['file_row']}")
+        return " · ".join(filter(None, said))
+
     def deliveries(self, branch: Tree) -> None:
         """When the files that were named arrived, and what they held."""
-        rows = self.db.execute(DELIVERIES, {"files": sorted(self._files - {""}), "contents": sorted(self._contents)}).fetchall()
+        rows = self.db.execute(DELIVERIES, {"files": sorted(self._files), "contents": sorted(self._contents)}).fetchall()
         if rows:
             told = branch.add("delivered")
             for row in limited(told, rows):
@@ -263,13 +269,6 @@ def delivery(row: tuple) -> str:
     """One delivery: file, when it arrived and was loaded, its content's hash, how many rows."""
     files, arrived, loaded, content, count = row
     return f"{escape(files)} · arrived {arrived} · loaded {loaded} · content {content} · {count:,} rows"
-
-
-def _holder(row: dict) -> str:
-    said = [escape(row["holder"]), escape(row["reason"] or "")]
-    said.append(f"{row['hours']:.6g} GPU-h" if row["hours"] else "")
-    said.append(f"{row['start']:%Y-%m-%d %H:%M} to {row['until']:%Y-%m-%d %H:%M}")
-    return " · ".join(filter(None, said))
 
 
 def _span(group: dict) -> str:
