@@ -108,22 +108,14 @@ def bill_line(db: duckdb.DuckDBPyConnection, file: str, file_row: int, source: s
 def _prepare(db) -> None:
     db.execute("create or replace temp view kept_charges as from finance.fct_charges")
     db.execute(f"create or replace temp view bill_rows as {CHARGES}")
-    stated = db.execute(
-        "select count(*) from information_schema.tables where table_schema = 'finance' and table_name = 'fct_statements'"
-    ).fetchone()[0]
-    statements = (
-        "finance.fct_statements where recipient_kind <> 'tenant'"
-        if stated
-        else "(select null::varchar as statement_id, null::varchar as recipient, null::date as accounting_period, null::timestamp as known_at) where false"
-    )
     # the first statement that a posting stands on
     db.execute(
         "create or replace temp view stated_postings as"
         f" select postings.*, {RECIPIENT} as recipient,"
         " (select min_by(statements.statement_id, statements.known_at) from"
-        f" (select statement_id, recipient, accounting_period, known_at from {statements}) as statements"
-        f" where statements.recipient = {RECIPIENT} and statements.accounting_period = postings.accounting_period"
-        " and statements.known_at >= postings.recorded_at) as statement_id"
+        " (select statement_id, recipient_kind, recipient, accounting_period, known_at from finance.fct_statements) as statements"
+        f" where statements.recipient_kind <> 'tenant' and statements.recipient = {RECIPIENT} and statements.accounting_period = postings.accounting_period"
+        " and (statements.recipient_kind = 'bucket') = (bucket <> 'allocated') and statements.known_at >= postings.recorded_at) as statement_id"
         f" from finance.fct_postings as postings where {_CHARGED}"
     )
 
