@@ -16,7 +16,7 @@ import duckdb
 import typer
 from rich.table import Table
 
-from tollbook import commands_restatement, pipeline
+from tollbook import commands_explain_ledger, commands_restatement, pipeline
 from tollbook.console import Format, WorkspaceOption, console, errors
 from tollbook.console import tell as _tell
 from tollbook.errors import TollbookError
@@ -201,10 +201,9 @@ def summary(workspace: WorkspaceOption = None) -> None:
 @app.command()
 def status(workspace: WorkspaceOption = None) -> None:
     """What arrived, what is stale or failed, what is in quarantine, and when was published."""
-    opened = Workspace.open(workspace)
     from tollbook import status as standing
 
-    for table in standing.tables(opened):
+    for table in standing.tables(Workspace.open(workspace)):
         console.print(table)
 
 
@@ -326,6 +325,7 @@ def compare(
 
 explain_app = typer.Typer(no_args_is_help=True, help="Where a cost comes from, down to bill rows and telemetry.")
 app.add_typer(explain_app, name="explain")
+commands_explain_ledger.register(explain_app, console)
 
 
 @explain_app.command("job")
@@ -465,8 +465,7 @@ def export_focus(
 @app.command()
 def backup(file: Path, workspace: WorkspaceOption = None) -> None:
     """Keep rules, deliveries, warehouse and published marts in one tar FILE."""
-    size = state.backup(Workspace.open(workspace), file)
-    console.print(f"kept in {file} ({size / 1e6:,.1f} MB)")
+    console.print(f"kept in {file} ({state.backup(Workspace.open(workspace), file) / 1e6:,.1f} MB)")
 
 
 @app.command()

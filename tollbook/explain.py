@@ -5,7 +5,7 @@ Reads what is published only, so it answers while a night is being built.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -238,11 +238,31 @@ def _add_line(branch: Tree, line: tuple, also: str = "") -> None:
     branch.add(f"bill: {escape(file)} row {row} · {escape(description or '')} · {start} to {end} · {amount(cost, currency)}{also}")
 
 
-def limited(branch: Tree, rows: list) -> Iterable:
+def limited(branch: Tree, rows: list, cost: Callable | None = None, currency: str = "") -> Iterable:
+    """The first rows, then a word on the others: how many, and what they come to where ``cost`` says what one costs."""
     yield from rows[:_MOST_LINES]
-    if len(rows) > _MOST_LINES:
-        branch.add(f"and {len(rows) - _MOST_LINES:,} more")
+    if others := rows[_MOST_LINES:]:
+        branch.add(f"and {len(others):,} more" + (f": {exact(sum(map(cost, others)), currency)}" if cost else ""))
+
+
+def exact(cost: Decimal, currency: str) -> str:
+    """An amount with every digit that it has, and cents: what is printed adds up."""
+    digits = max(2, -cost.normalize().as_tuple().exponent)
+    return f"{cost:,.{digits}f} {currency}"
 
 
 def amount(cost: Decimal | None, currency: str) -> str:
     return "cost unknown" if cost is None else f"{cost:,.6f} {currency}"
+
+
+def remainder(branch: Tree, cost: Decimal, currency: str, name: str) -> None:
+    """What a level's parts leave of it, under a name of its own; nothing where they leave nothing."""
+    if cost:
+        branch.add(f"{name}: {exact(cost, currency)}")
+
+
+def records(db: duckdb.DuckDBPyConnection, query: str, params: dict | list | None = None) -> list[dict]:
+    """The rows of a query by column name."""
+    rows = db.execute(query, params)
+    names = [column[0] for column in rows.description]
+    return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
