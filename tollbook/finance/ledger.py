@@ -92,7 +92,7 @@ def next_moment(db: duckdb.DuckDBPyConnection) -> datetime:
         """
         select greatest(now()::timestamp, coalesce(max(recorded_at) + interval 1 microsecond, now()::timestamp))
         from (select recorded_at from ledger.runs union all select recorded_at from ledger.postings union all
-            select recorded_at from ledger.period_events)
+            select recorded_at from ledger.period_events union all select recorded_at from ledger.disputes)
         """
     ).fetchone()
     return moment

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 from filelock import FileLock, Timeout
 
-from tollbook.errors import BusyError
+from tollbook.errors import BusyError, TollbookError
+from tollbook.finance.tables import TABLES
 from tollbook.workspace import Workspace
 
 
@@ -45,6 +47,27 @@ def writing(workspace: Workspace, what: str, wait_seconds: float = 3600, tell: C
         if lock.lock_counter == 1:
             note.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def reading(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection to the warehouse; nobody writes meanwhile.
+
+    Raises:
+        TollbookError: there is no warehouse yet, or an earlier version of Tollbook made it and nothing was written since.
+        BusyError: somebody is writing just now.
+    """
+    if not workspace.warehouse.is_file():
+        raise TollbookError(f"nothing is loaded in {workspace.root} yet. Run `tollbook run`.")
+    try:
+        db = workspace.connect(read_only=True)
+    except duckdb.IOException as error:
+        raise BusyError(f"{holder(workspace)} is writing to {workspace.root} just now; ask again when it is done.") from error
+    with db:
+        known = {row[0] for row in db.execute("select table_name from information_schema.tables where table_schema = 'ledger'").fetchall()}
+        if not known >= TABLES.keys():
+            raise TollbookError(f"an earlier version of Tollbook made {workspace.warehouse}; `tollbook run` brings it up to this one.")
+        yield db
 
 
 def holder(workspace: Workspace) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from tollbook.errors import GateError
-from tollbook.finance import ledger
+from tollbook.finance import as_of, ledger
 from tollbook.sources.typing import text
 from tollbook.workspace import STORAGE_VERSION, Workspace
 
@@ -55,6 +55,7 @@ def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
             " (select max(recorded_at) from ledger.runs) as known_at",
             [run_id, "warned" if warnings else "clean", warnings],
         )
+        as_of.create_macros(db, "published")
         db.execute("detach published")
     os.replace(new_db, workspace.published_db)
     _swap_folder(new_parquet, workspace.published / "parquet")
