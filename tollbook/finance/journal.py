@@ -105,7 +105,7 @@ def lines(
 
     Raises:
         ConfigError: an account has no code, or showback names no cost centre.
-        TollbookError: nothing was posted in that month until then.
+        TollbookError: the postings of that month come to nothing, or there are none.
     """
     platform = _platform(db, period)
     db.execute(
@@ -121,7 +121,7 @@ def lines(
         known = (
             f"there are postings of {', '.join(month for (month,) in months)}" if months else "the ledger is empty: `tollbook run` first"
         )
-        raise TollbookError(f"nothing was posted in {period:%Y-%m}{f' until {known_at} UTC' if known_at else ''}; {known}.")
+        raise TollbookError(f"the journal of {period:%Y-%m}{f' as known at {known_at} UTC' if known_at else ''} is empty; {known}.")
     db.execute(_CODED, {"period": period})
     unmapped = db.execute(
         "select account, component, billed_by, bucket, cost_centre from journal_coded where account_code is null order by all limit 1"
@@ -282,6 +282,7 @@ select
 from ledger.postings
 where accounting_period = $period and recorded_at <= coalesce($known_at, timestamp '9999-12-31')
 group by all
+having sum(posted_cost) <> 0
 """
 
 _MATCHES = " and ".join(
