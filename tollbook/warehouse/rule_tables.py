@@ -228,12 +228,12 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("price", "try_cast(price as decimal(38, 12)) <> try_cast(price as decimal(38, 6))", "has more than 6 decimals"),
         (
             "component",
-            "unit = 'gpu_hour' and coalesce(lower(trim(component)), 'gpu') <> 'gpu'",
+            "unit = 'gpu_hour' and coalesce(nullif(lower(trim(component)), ''), 'gpu') <> 'gpu'",
             "has no GPU-hours: a price by the hour is of component gpu (or empty)",
         ),
         (
             "component",
-            "unit = 'million_tokens' and not coalesce(lower(trim(component)), 'tokens_') like 'tokens\_%' escape ''",
+            "unit = 'million_tokens' and not starts_with(coalesce(nullif(lower(trim(component)), ''), 'tokens_'), 'tokens_')",
             "has no tokens: a price by the million is of tokens_vendor, tokens_self_hosted, tokens_provisioned or tokens_* (or empty)",
         ),
         ("gpu_model", "unit = 'million_tokens' and trim(gpu_model) <> ''", "is named, and tokens are of no GPU; name the model"),
