@@ -34,19 +34,25 @@ MACROS = {
         " from finance.chargeback_days_as_of(known_at) group by all having sum(charged_cost) <> 0"
     ),
     "trial_balance_as_of": (
-        "select accounting_period, account,"
+        "select accounting_period, account, billed_by, billing_period, invoice_id, commitment_id,"
         " coalesce(sum(posted_cost) filter (where posted_cost > 0), 0)::decimal(38, 12) as debit_cost,"
         " coalesce(-sum(posted_cost) filter (where posted_cost < 0), 0)::decimal(38, 12) as credit_cost,"
         " sum(posted_cost)::decimal(38, 12) as balance_cost, currency_code"
-        " from finance.postings_as_of(known_at) group by accounting_period, account, currency_code"
+        " from finance.postings_as_of(known_at) group by all"
     ),
 }
 
 
 def create_macros(db: duckdb.DuckDBPyConnection, catalog: str) -> None:
     """Make ``finance.<name>(known_at)`` for each of ``MACROS`` in an attached file; ``known_at`` is a moment in UTC."""
-    for name, query in MACROS.items():
-        db.execute(f"create or replace macro {catalog}.finance.{name}(known_at) as table {query}")
+    (here,) = db.execute("select current_catalog()").fetchone()
+    # names in a macro are those of the file that is open
+    db.execute(f'use "{catalog}"')
+    try:
+        for name, query in MACROS.items():
+            db.execute(f"create or replace macro finance.{name}(known_at) as table {query}")
+    finally:
+        db.execute(f'use "{here}"')
 
 
 def chargeback(
