@@ -373,5 +373,5 @@ NO_COST = (
     "internal_prices",
     "accounts",
 )
-#: Rule files that no model reads: a change of theirs computes nothing again.
-UNBUILT = ("accounts",)
+#: Rule files that say how something is shown: no day is built again when they change.
+ONLY_SHOWN = ("accounts",)
