@@ -154,7 +154,7 @@ SHARED_BY = ("requests", "tokens", "input_tokens", "output_tokens", "retrievals"
 #: What a budget may be for.
 BUDGET_SCOPES = ("all", "team", "cost_centre", "provider", "cluster", "pool", "tenant", "feature", "model")
 #: The ledger's accounts.
-LEDGER_ACCOUNTS = (*("cost", "tax", "rounding", "margin", "clearing", "prepaid", "accrual", "own_ledger", "bridge", "provider_rounding"),)
+LEDGER_ACCOUNTS = ("cost", "tax", "rounding", "margin", "clearing", "prepaid", "accrual", "own_ledger", "bridge", "provider_rounding")
 CHOICES = {
     ("policies", "policy"): tuple(POLICIES),
     ("prices", "token_kind"): (
