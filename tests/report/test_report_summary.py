@@ -77,6 +77,17 @@ def test_chargeback_by_team_adds_up_both_ways(printed):
     ]
 
 
+def test_a_markup_is_charged_beside_the_money_that_was_spent(printed, change):
+    change(
+        "insert into finance.fct_chargeback by name select * replace ('markup' as component, 12.34 as charged_cost, '(internal prices)' as source_name)"
+        " from finance.fct_chargeback where team = 'research' limit 1"
+    )
+    lines = printed(width=160)
+    assert "= sum of the parts 40,730.37 100.0 %" in lines
+    assert "research 16,600.25 12.34 16,612.59" in lines
+    assert "Markup is what internal prices add to cost; where the money went has none of it." in lines
+
+
 def test_components_that_do_not_fit_are_one_column(printed):
     assert "search 6,000.00 3,000.50 2,242.10 11,242.60" in printed(width=80)
 

@@ -142,6 +142,7 @@ def _chargeback(parts: figures.Rows, period: date | None, currency: str | None, 
         [*rows, line("total", whole, "total")] if rows else [],
         f"Nothing is charged in {month(period)}.",
         "Teams first, then what no team pays for. An empty cell: nothing of that kind.",
+        ["Markup is what internal prices add to cost; where the money went has none of it."] if "markup" in weights else [],
     )
 
 

@@ -20,6 +20,7 @@ from tollbook.warehouse.rule_tables import (
     DATED,
     FIELDS,
     ONE_IN_FORCE,
+    ONLY_SHOWN,
     OPTIONAL,
     POLICIES,
     SAME,
@@ -46,7 +47,8 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date
     try:
         for table, columns in TABLES.items():
             file = workspace.config / f"{table}.csv"
-            digest.update(file.read_bytes() if file.is_file() else b"absent")
+            if table not in ONLY_SHOWN:
+                digest.update(file.read_bytes() if file.is_file() else b"absent")
             # the owners' default is a rule of their history
             known = table != "owners" and "rule_version" in {row[0] for row in db.execute(_COLUMNS, [table]).fetchall()}
             _load_table(db, table, columns | DATED, file)
@@ -58,6 +60,7 @@ def load(workspace: Workspace, db: duckdb.DuckDBPyConnection, restate_from: date
                         " To have them decide from an earlier day on, build with --restate-from."
                     )
         rule_coverage.refuse_uncovered_splits(db, workspace.config / "policies.csv", workspace.config / "resource_rates.csv")
+        _refuse_other_currency(db, workspace)
         own = ", ".join(f"({text(source.name)}, {source.own}, {source.vendor_log})" for source in workspace.sources) or "(null, null, null)"
         db.execute(
             "create or replace table config.sources as"
@@ -195,9 +198,24 @@ def _refused_values(policy: str, said: tuple[str, ...] | str) -> str:
         return "coalesce(try_cast(value as double), 0) < 1"
     if policy == "materiality_threshold":
         return "coalesce(try_cast(value as decimal(38, 12)), -1) < 0"
+    if policy == "showback_cost_centre":
+        return "trim(value) = ''"
     if policy == "attached_by_tag":
         return "trim(value) = '' or value glob '*[,;]*'"
     return "not regexp_matches(value, '^[0-9 ]*$')"
+
+
+def _refuse_other_currency(db: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
+    """Internal prices are in the currency that teams are charged in."""
+    row = db.execute(
+        "select rule_row, currency from config.internal_prices where upper(trim(currency)) <> ? order by rule_row limit 1",
+        [workspace.currency],
+    ).fetchone()
+    if row:
+        raise ConfigError(
+            f"{workspace.config / 'internal_prices.csv'}, row {row[0]}, column currency: {row[1]!r} is not {workspace.currency}, in which"
+            " teams are charged. Mend the file; the rules in force stay."
+        )
 
 
 def _refuse(db: duckdb.DuckDBPyConnection, file: Path, column: str, condition: str | None, says: str) -> None:

@@ -76,6 +76,25 @@ TABLES: dict[str, dict[str, str]] = {
         "cost": "varchar",
         "amount_per_month": "decimal(38,12)",
         "currency": "varchar",
+        "owner": "varchar",
+    },
+    "internal_prices": {
+        "component": "varchar",
+        "gpu_model": "varchar",
+        "model": "varchar",
+        "unit": "varchar",
+        "price": "decimal(24,12)",
+        "currency": "varchar",
+    },
+    "accounts": {
+        "account": "varchar",
+        "component": "varchar",
+        "billed_by": "varchar",
+        "bucket": "varchar",
+        "cost_centre": "varchar",
+        "priority": "integer",
+        "account_code": "varchar",
+        "account_name": "varchar",
     },
 }
 _CLOCK_COLUMNS = ("region", "service_tier", "quantity_from", "time_from", "time_to")
@@ -91,6 +110,16 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("training_runs", "model_version"),
     ("budgets", "scope_value"),
     ("budgets", "cost"),
+    ("budgets", "owner"),
+    ("internal_prices", "component"),
+    ("internal_prices", "gpu_model"),
+    ("internal_prices", "model"),
+    ("internal_prices", "currency"),
+    ("accounts", "component"),
+    ("accounts", "billed_by"),
+    ("accounts", "bucket"),
+    ("accounts", "cost_centre"),
+    ("accounts", "priority"),
 }
 #: Columns that may be empty.
 OPTIONAL = {("teams", "cost_centre"), ("prices", "provider"), ("model_aliases", "provider")} | ABSENT
@@ -109,15 +138,23 @@ POLICIES: dict[str, tuple[str, ...] | str] = {
     "down_xids": "XID numbers, separated by spaces",
     "attached_by_tag": "tag keys, separated by spaces",
     "materiality_threshold": "an amount in the reporting currency",
+    "chargeback_basis": ("cost", "markup", "price_list"),
+    "chargeback_mode": ("chargeback", "showback"),
+    "showback_cost_centre": "a cost centre",
 }
 #: Policies that hold for the whole workspace: of what they decide, no cluster is known before.
-WHOLE_WORKSPACE = ("attached_by_tag", "down_xids", "materiality_threshold", "model_cost_charged_to", "sample_gap_intervals")
+WHOLE_WORKSPACE = (
+    *("attached_by_tag", "chargeback_basis", "chargeback_mode", "down_xids", "materiality_threshold", "model_cost_charged_to"),
+    *("sample_gap_intervals", "showback_cost_centre"),
+)
 #: Ways to split a node's cost that need no rates of the workspace's own.
 BUILT_IN_SPLITS = ("gpu", "aws_weights", "max_share")
 #: What of a request supporting costs may be shared by.
 SHARED_BY = ("requests", "tokens", "input_tokens", "output_tokens", "retrievals", "bytes_out")
 #: What a budget may be for.
 BUDGET_SCOPES = ("all", "team", "cost_centre", "provider", "cluster", "pool", "tenant", "feature", "model")
+#: The ledger's accounts.
+LEDGER_ACCOUNTS = ("cost", "tax", "rounding", "margin", "clearing", "prepaid", "accrual", "own_ledger", "bridge", "provider_rounding")
 CHOICES = {
     ("policies", "policy"): tuple(POLICIES),
     ("prices", "token_kind"): (
@@ -134,6 +171,8 @@ CHOICES = {
     ("job_costs", "component"): JOB_COMPONENTS,
     ("budgets", "scope"): BUDGET_SCOPES,
     ("budgets", "cost"): ("gpu", "everything"),
+    ("internal_prices", "unit"): ("gpu_hour", "million_tokens", "percent"),
+    ("accounts", "account"): LEDGER_ACCOUNTS,
 }
 #: Steps of cost_sharing.csv: int_costs__shared takes one after the other.
 SHARING_STEPS = 9
@@ -181,6 +220,25 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
             "(lower(trim(scope)) = 'all') <> (coalesce(trim(scope_value), '') = '')",
             "is named where scope is all, or missing where it is not",
         ),
+    ),
+    "internal_prices": (
+        ("price", "try_cast(price as double) < 0 and unit <> 'percent'", "is negative"),
+        ("price", "try_cast(price as double) < -100", "takes away more than the cost"),
+        ("price", "abs(try_cast(price as double)) >= 1000000", "is not below a million"),
+        ("price", "try_cast(price as decimal(38, 12)) <> try_cast(price as decimal(38, 6))", "has more than 6 decimals"),
+        (
+            "component",
+            "unit = 'gpu_hour' and coalesce(nullif(lower(trim(component)), ''), 'gpu') <> 'gpu'",
+            "has no GPU-hours: a price by the hour is of component gpu (or empty)",
+        ),
+        (
+            "component",
+            "unit = 'million_tokens' and not starts_with(coalesce(nullif(lower(trim(component)), ''), 'tokens_'), 'tokens_')",
+            "has no tokens: a price by the million is of tokens_vendor, tokens_self_hosted, tokens_provisioned or tokens_* (or empty)",
+        ),
+        ("gpu_model", "unit = 'million_tokens' and trim(gpu_model) <> ''", "is named, and tokens are of no GPU; name the model"),
+        ("model", "unit = 'gpu_hour' and trim(model) <> ''", "is named, and an hour of a GPU is of no model; name the gpu_model"),
+        ("currency", "unit <> 'percent' and length(trim(coalesce(currency, ''))) <> 3", "is not a currency code of three letters"),
     ),
     "job_costs": (
         (
@@ -279,6 +337,11 @@ ONE_IN_FORCE = {
     "people_rates": "role",
     "model_aliases": "coalesce(trim(provider), '') || ' ' || trim(alias)",
     "comparable_models": "model || ' and ' || compared_with",
+    "internal_prices": "unit || ' ' || coalesce(trim(component), '') || ' ' || coalesce(trim(gpu_model), '') || ' ' || coalesce(trim(model), '')",
+    "accounts": (
+        "account || ' ' || coalesce(trim(component), '') || ' ' || coalesce(trim(billed_by), '') || ' ' || coalesce(trim(bucket), '')"
+        " || ' ' || coalesce(trim(cost_centre), '')"
+    ),
     "cost_sharing": r"regexp_replace(trim(cost), '\s*:\s*', ':') || ' in step ' || trim(step)",
 }
 #: What a rule decides, in one spelling: a rule of another name that decides the same is its next version.
@@ -294,6 +357,8 @@ SAME = {
     "comparable_models": "pair of models",
     "cost_sharing": "cost and step",
     "budgets": "scope and cost",
+    "internal_prices": "unit, component, gpu_model and model",
+    "accounts": "account and patterns",
 }
 #: Rule files that decide no charge: what they say is looked at beside it.
 NO_COST = (
@@ -305,4 +370,8 @@ NO_COST = (
     "training_runs",
     "comparable_models",
     "budgets",
+    "internal_prices",
+    "accounts",
 )
+#: Rule files that say how something is shown: no day is built again when they change.
+ONLY_SHOWN = ("accounts",)

@@ -1,5 +1,6 @@
 -- One row per bill, component and team (or bucket) of the given billing periods; small ones under "other". What a team or bucket gave to
--- others (`shared: …` below zero) is taken off what it had, part by part, so that each amount flows once.
+-- others (`shared: …` below zero) is taken off what it had, part by part, so that each amount flows once. A markup comes from
+-- no bill.
 with charged as (
     select
         concat_ws(
@@ -12,7 +13,7 @@ with charged as (
         coalesce(team, 'team unknown') as team,
         sum(charged_cost) as cost
     from finance.fct_chargeback
-    where coalesce(billing_period, usage_period) in (select unnest($periods::date[]))
+    where coalesce(billing_period, usage_period) in (select unnest($periods::date[])) and component is distinct from 'markup'
     group by all
 ),
 

@@ -3,28 +3,8 @@
 {{ config(materialized='table') }}
 {% set allowed_share = 0.1 -%}
 
-with costs as (
-    select 'gpu' as cost_kind, unnest(['all', 'team', 'cost_centre', 'cluster', 'pool']) as scope,
-        unnest([null, team, cost_centre, cluster, pool]) as scope_value, hour_start_at::date as usage_date, cost
-    from {{ ref('int_gpu_cost_hours') }}
-
-    union all
-
-    select 'everything', unnest(['all', 'team', 'cost_centre', 'provider']),
-        unnest([null, case when bucket = 'allocated' then team end, cost_centre, billed_by]), usage_date, charged_cost
-    from {{ ref('int_chargeback_days') }}
-
-    union all
-
-    select 'everything', unnest(['tenant', 'feature', 'model']), unnest([tenant, feature, model]), usage_date, full_cost
-    from {{ ref('fct_token_costs') }}
-),
-
-days as (
-    select cost_kind, scope, lower(scope_value) as scope_key, usage_date, sum(cost)::double as cost
-    from costs
-    where scope = 'all' or scope_value is not null
-    group by all
+with days as (
+    select cost_kind, scope, scope_key, usage_date, cost::double as cost from {{ ref('int_budget_days') }}
 ),
 
 judged as (
