@@ -11,7 +11,6 @@ import duckdb
 
 from tollbook.finance import ledger, periods
 from tollbook.finance.tables import KEYS
-from tollbook.warehouse import schema
 
 D = Decimal
 #: What a charge of these tests says; the rest of a posting's key is NULL.
@@ -73,15 +72,26 @@ def _computed() -> str:
     return " union all ".join(sides)
 
 
+def connect(place: Path | str) -> duckdb.DuckDBPyConnection:
+    """A connection as the product opens them; one thread does for a few rows."""
+    db = duckdb.connect(str(place), config={"threads": 1})
+    db.execute("set TimeZone = 'UTC'")
+    return db
+
+
 def write(place: Path | str = ":memory:") -> duckdb.DuckDBPyConnection:
     """An empty ledger in a DuckDB file, with the tables that posting reads; what is computed is a view of table ``charges``."""
-    db = duckdb.connect(str(place))
-    db.execute("set TimeZone = 'UTC'")
+    # a process that only posts starts without it
+    from tollbook.warehouse import schema
+
+    db = connect(place)
     schema.ensure(db)
     db.execute(f"create table charges ({', '.join(f'{name} {kind}' for name, kind in CHARGE.items())})")
     db.execute("create table config.policies (policy varchar, value varchar, valid_from date, valid_to date)")
     db.execute("create schema finance")
-    db.execute("create table finance.fct_charges (source_name varchar, charge_date date, charge_period_end timestamp, billing_period date, charge_class varchar)")
+    db.execute(
+        "create table finance.fct_charges (source_name varchar, charge_date date, charge_period_end timestamp, billing_period date, charge_class varchar)"
+    )
     db.execute("create schema intermediate")
     db.execute(f"create view intermediate.int_ledger_lines as {_computed()}")
     return db
@@ -109,12 +119,15 @@ def deliver(db, days: Iterable[date | str], source: str = "bill", table: str = "
 
 def build(db, *days: date | str, config: str = "rules 1", models: str = "models 1") -> None:
     """What a build leaves behind: the days it computed (all that are known where none is named), and what it went by."""
+    known = "select usage_date from charges union select usage_date from ledger.postings"
+    built(db, [str(day) for day in days] or [str(day) for (day,) in db.execute(known).fetchall()], config, models)
+
+
+def built(db, days: list[str], config: str, models: str) -> None:
+    """What a build of these days, and no other, leaves behind."""
     db.execute("delete from meta.build_state")
     db.execute("insert into meta.build_state values (now()::timestamp, null, ?, ?)", [config, models])
-    if days:
-        db.execute("insert into meta.unposted_days select unnest($1::date[])", [[str(day) for day in days]])
-    else:
-        db.execute("insert into meta.unposted_days select usage_date from charges union select usage_date from ledger.postings")
+    db.execute("insert into meta.unposted_days select unnest($1::date[])", [days])
 
 
 def close(db, month: date | str, event: str = "closed"):
