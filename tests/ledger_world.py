@@ -7,7 +7,7 @@ number and what is there, so a process that is killed anywhere goes on where it 
 from __future__ import annotations
 
 import random
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -231,8 +231,18 @@ def _reopen(db, draw, month):
 
 #: What a step may do, and how often.
 _ACTS = {
-    **{_deliver: 8, _late: 3, _correct: 6, _credit: 3, _estimate: 3, _bill_of_estimate: 3},
-    **{_rule: 3, _models: 1, _nothing: 2, _threshold: 2, _close: 8, _reopen: 2},
+    _deliver: 8,
+    _late: 3,
+    _correct: 6,
+    _credit: 3,
+    _estimate: 3,
+    _bill_of_estimate: 3,
+    _rule: 3,
+    _models: 1,
+    _nothing: 2,
+    _threshold: 2,
+    _close: 8,
+    _reopen: 2,
 }
 
 # A posting in a period that was closed when it was recorded.

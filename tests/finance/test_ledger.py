@@ -251,6 +251,14 @@ def test_another_sources_bill_of_the_day_is_no_reason_telemetry_is(may):
     assert night(may, "r3")[0][3] == "correction"
 
 
+def test_a_price_list_corrects_estimates_on_whatever_day(may):
+    charge(may, MAY, "red", 40, source_name="gateway", basis="estimated")
+    night(may, "r2")
+    deliver(may, [], source="books", table="prices")
+    may.execute("update charges set cost = 36 where basis = 'estimated'")
+    assert night(may, "r3", MAY) == [("2026-05", MAY, "red", "correction", -4)]
+
+
 def test_what_came_after_the_build_counts_for_the_next_posting(may):
     recompute(may, 90)
     build(may)

@@ -243,12 +243,16 @@ select distinct delivery_days.usage_date, fresh.source_name, fresh.is_bill
 from fresh inner join meta.delivery_days
     on fresh.source_name = delivery_days.source_name and fresh.delivery_id = delivery_days.delivery_id;
 
--- which days the delivery had that was replaced is not kept: what is gone from a bill, or from telemetry, is known by this
-create or replace temp table replaced as
-select distinct fresh.source_name, fresh.is_bill
-from fresh inner join meta.deliveries as earlier
-    on fresh.source_name = earlier.source_name and fresh.partition_key = earlier.partition_key
-where earlier.status = 'loaded' and not earlier.is_current;
+-- what changed more days than it covers: the days of what it replaced are not kept, and price lists have none
+create or replace temp table reaching as
+select distinct source_name, is_bill
+from fresh
+where exists (
+        select 1 from meta.deliveries as earlier
+        where fresh.source_name = earlier.source_name and fresh.partition_key = earlier.partition_key
+            and earlier.status = 'loaded' and not earlier.is_current
+    )
+    or delivery_id not in (select delivery_days.delivery_id from meta.delivery_days);
 
 create or replace temp table held_bills as
 select distinct source_name, usage_date, billing_period from ledger.postings where usage_date in (select usage_date from days_to_post);
@@ -300,7 +304,7 @@ with marked as (
         differences.usage_date in (
             select usage_date from delivered where not is_bill or source_name = differences.source_name
         ) as is_delivered,
-        exists (select 1 from replaced where not is_bill or source_name = differences.source_name) as is_replaced,
+        exists (select 1 from reaching where not is_bill or source_name = differences.source_name) as is_reached,
         (select config_hash from last_run) <> (select config_hash from meta.build_state) as is_other_rules,
         (select models_hash from last_run) <> (select models_hash from meta.build_state) as is_other_models
     from differences
@@ -317,7 +321,7 @@ select
         when is_delivered then 'correction'
         when is_other_rules then 'rule_change'
         when is_other_models then 'method_change'
-        when is_replaced or accounting_period > home_period then 'correction'
+        when is_reached or accounting_period > home_period then 'correction'
         else 'usage'
     end as reason,
     {_KEY}, posted_cost
