@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from tests import ledgers
+from tests import scratch_ledgers as ledgers
 from tollbook.finance import ledger
 from tollbook.finance.tables import KEYS
 

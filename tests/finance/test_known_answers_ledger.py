@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from cost_bills import ALL_MAY, bill, line
 
-from tests.ledgers import assert_balanced, unlike_computed
+from tests.scratch_ledgers import assert_balanced, unlike_computed
 from tests.workspaces import quiet, write_workspace
 from tollbook import pipeline
 from tollbook.finance import freeze, ledger, periods

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests import ledgers
-from tests.ledgers import assert_balanced, build, charge, charged, close, deliver, posted, unlike_computed
+from tests import scratch_ledgers as ledgers
+from tests.scratch_ledgers import assert_balanced, build, charge, charged, close, deliver, posted, unlike_computed
 from tollbook.errors import TollbookError
 from tollbook.finance import ledger
 

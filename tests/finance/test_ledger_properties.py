@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests import ledger_world, ledgers
+from tests import ledger_world
+from tests import scratch_ledgers as ledgers
 from tests.conftest import REPO
 from tollbook.finance import ledger
 

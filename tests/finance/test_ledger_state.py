@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests import ledger_world, ledgers
-from tests.ledgers import assert_balanced, build, charge, charged, close, posted, unlike_computed
+from tests import ledger_world
+from tests import scratch_ledgers as ledgers
+from tests.scratch_ledgers import assert_balanced, build, charge, charged, close, posted, unlike_computed
 from tests.workspaces import quiet, write_workspace
 from tollbook import pipeline
 from tollbook.errors import GateError
