@@ -69,18 +69,23 @@ def audit_of(workspace: Workspace) -> tuple[str, int]:
         GateError: no audit has run since the last build, it did not pass, or a newer build did not finish.
     """
     with workspace.connect() as db:
-        newest = db.execute(
-            "select status, started_at > (select max(built_at) from meta.build_state) from meta.runs where command = 'build'"
-            " order by started_at desc limit 1"
-        ).fetchone()
-        row = db.execute(
-            """
-            select run_id, count(*) filter (where status = 'error'), count(*) filter (where status = 'warn')
-            from meta.check_results
-            where checked_at > coalesce((select max(built_at) from meta.build_state), '9999-12-31')
-            group by run_id order by max(checked_at) desc limit 1
-            """
-        ).fetchone()
+        return audit_in(db)
+
+
+def audit_in(db: duckdb.DuckDBPyConnection) -> tuple[str, int]:
+    """As ``audit_of``, on a connection to the warehouse."""
+    row = db.execute(
+        """
+        select run_id, count(*) filter (where status = 'error'), count(*) filter (where status = 'warn')
+        from meta.check_results
+        where checked_at > coalesce((select max(built_at) from meta.build_state), '9999-12-31')
+        group by run_id order by max(checked_at) desc limit 1
+        """
+    ).fetchone()
+    newest = db.execute(
+        "select status, started_at > (select max(built_at) from meta.build_state) from meta.runs where command = 'build'"
+        " order by started_at desc limit 1"
+    ).fetchone()
     if newest and newest[0] != "succeeded" and newest[1]:
         # what it computed stands beside what it did not come to
         raise GateError("nothing is posted or published: the newest build did not finish. Run `tollbook build` again.")
