@@ -9,13 +9,14 @@ from cost_bills import ALL_MAY, bill, line
 from tests.scratch_ledgers import assert_balanced, unlike_computed
 from tests.workspaces import quiet, write_workspace
 from tollbook import pipeline
-from tollbook.finance import freeze, ledger, periods
+from tollbook.finance import close, freeze, ledger, statements
 
 WAYS = ("delta", "ledger", "replaced")
 SETTINGS = "currency: USD\nsources:\n" + "".join(
     f"  - {{name: {name}, format: focus, path: landing/{name}/*.csv}}\n" for name in (*WAYS, "notes")
 )
-JANUARY, MAY = date(2026, 1, 1), date(2026, 5, 1)
+JANUARY, MAY, JUNE = date(2026, 1, 1), date(2026, 5, 1), date(2026, 6, 1)
+APPROVER = "A. Approver"
 IN_JANUARY = ("2026-01-10T00:00:00", "2026-01-11T00:00:00")
 OWNERS = (
     "rule_id,priority,field,pattern,team,valid_from,valid_to\nfirst,10,resource_id,R-111,alpha,,\nsecond,10,resource_id,R-222,beta,,\n"
@@ -62,8 +63,9 @@ class Books:
         self.workspace = write_workspace(root, SETTINGS, FIRST)
         self.night()
         self.known_at, self.published = self.publication()
-        self.closed_at, self.folder = self.close()
+        self.of_january, self.of_may = self.close(JANUARY), self.close(MAY)
         self.at_close = self.ask("select * from ledger.postings order by posting_id")
+        self.issued = self.statements()
         write_workspace(root, SETTINGS, THEN)
         self.night()
 
@@ -71,14 +73,20 @@ class Books:
         report = pipeline.run(self.workspace, tell=quiet, **options)
         assert [(one.failures, one.quarantined) for one in report.loads] == [([], 0)] * len(report.loads)
 
-    def close(self):
-        with self.workspace.connect() as db:
-            for period in (JANUARY, MAY):
-                moment = ledger.next_moment(db)
-                folder = self.workspace.closed / f"{period:%Y-%m}"
-                freeze.freeze(db, period, moment, "USD", folder)
-                periods.record(db, period, "closed", moment, "A. Approver", "", freeze.content_hash(folder), folder.name)
-        return moment, folder
+    def close(self, period):
+        """Close a month, whatever is missing of bills of a few lines."""
+        checks = close.close(self.workspace, period, APPROVER, dry_run=True, tell=quiet).checks
+        items = [f"{check.check_id}:{item.name}" for check in checks if check.status == "fail" for item in check.items if item.blocks]
+        return close.close(self.workspace, period, APPROVER, waive=[f"{item}=the bill has few lines" for item in items], tell=quiet)
+
+    def statements(self):
+        """What was issued, and the files of it."""
+        files = {file.relative_to(self.workspace.root): file.read_bytes() for file in self.workspace.statements.rglob("*.*")}
+        return (
+            self.ask("select * from ledger.statements order by all"),
+            self.ask("select * from ledger.statement_lines order by all"),
+            files,
+        )
 
     def ask(self, query, values=None):
         with self.workspace.connect(read_only=True) as db:
@@ -132,18 +140,38 @@ def test_ka_12_the_difference_is_posted_in_june_with_its_days_of_may(books, way)
 
 def test_ka_12_what_the_statements_of_may_are_made_of_never_changes(books, tmp_path):
     later = "select distinct accounting_period from ledger.postings where recorded_at > ? order by 1"
-    assert books.ask(later, [books.closed_at]) == [(date(2026, 2, 1),), (date(2026, 6, 1),)]
-    assert books.ask("select * from ledger.postings where recorded_at <= ? order by posting_id", [books.closed_at]) == books.at_close
-    kept = freeze.manifest_of(books.folder)["files"]
+    assert books.ask(later, [books.of_may.closed_at]) == [(date(2026, 2, 1),), (date(2026, 6, 1),)]
+    assert books.ask("select * from ledger.postings where recorded_at <= ? order by posting_id", [books.of_may.closed_at]) == books.at_close
+    kept = freeze.manifest_of(books.of_may.folder)["files"]
     with books.workspace.connect() as db:
-        anew = freeze.freeze(db, MAY, books.closed_at, "USD", tmp_path / "anew")["files"]
+        anew = freeze.freeze(db, MAY, books.of_may.closed_at, "USD", tmp_path / "anew")["files"]
     # as of the close, whatever came since
     assert kept["postings.parquet"]["rows"] > 0
     assert (anew["postings.parquet"], anew["postings_before.parquet"]) == (kept["postings.parquet"], kept["postings_before.parquet"])
     # what the models say of May is another story, which is why it is kept
     assert anew["allocation.parquet"] != kept["allocation.parquet"]
     ((recorded,),) = books.ask("select content_hash from ledger.period_events where accounting_period = ?", [MAY])
-    assert freeze.content_hash(books.folder) == recorded
+    assert freeze.content_hash(books.of_may.folder) == recorded
+
+
+def test_ka_12_statements_of_may_as_of_the_close_are_those_that_were_issued(books, tmp_path):
+    issued, _, files = books.issued
+    assert (len(files) > 0, len(issued) > 0) == (True, True)
+    again = statements.issue(books.workspace, MAY, books.of_may.folder, tmp_path / "again", tell=quiet)
+    of_may = books.ask(
+        "select statement_id, content_hash, stated_amount from ledger.statements where accounting_period = ? order by 1", [MAY]
+    )
+    assert sorted((one.statement_id, one.content_hash, one.stated_amount) for one in again) == of_may
+    assert [one[0::2] for one in of_may] == [("2026-05/alpha/1", 4500)]
+    # nothing was issued in between, and no file was written anew
+    assert books.statements() == books.issued
+
+
+def test_ka_12_junes_statements_have_the_difference_as_adjustments_of_may(books, tmp_path):
+    drafts = statements.issue_draft(books.workspace, JUNE, tmp_path / "june", tell=quiet)
+    found = {one.recipient: {(line["section"], line["usage_period"], line["reason"]) for line in one.content["lines"]} for one in drafts}
+    assert found == {name: {("adjustments", "2026-05-01", "correction")} for name in ("alpha", "beta")}
+    assert {one.recipient: one.stated_amount for one in drafts} == {"alpha": -900, "beta": 900}
 
 
 def test_ka_13_both_invoices_are_owed_as_they_are_and_january_nets_to_100(books):
@@ -185,3 +213,14 @@ def test_a_build_from_nothing_leaves_the_ledger_as_it_is(books):
     with books.workspace.connect(read_only=True) as db:
         assert_balanced(db)
         assert unlike_computed(db) == []
+
+
+def test_what_is_posted_by_hand_is_in_what_is_published_next_as_of_then(books):
+    side = "from ledger.postings where account in ('cost', 'bridge') and basis = 'billed' and source_name = 'notes' and reason = 'usage'"
+    with books.workspace.connect() as db:
+        moment = ledger.next_moment(db)
+        rows = f"select * exclude (posting_id, run_id, recorded_at) replace (date '2026-07-01' as accounting_period, 'accrual' as reason) {side}"
+        assert ledger.append(db, "by hand", moment, rows) == 2
+    pipeline.publish(books.workspace, quiet)
+    known_at, published = books.publication()
+    assert (known_at, sum(row[-2] for row in published if row[4] == "notes")) == (moment, 250)
