@@ -199,6 +199,14 @@ def test_an_estimate_goes_when_its_bill_comes_and_the_difference_is_a_true_up(db
     assert db.execute("select coalesce(sum(posted_cost), 0) from ledger.postings where account = 'accrual'").fetchone() == (0,)
 
 
+def test_a_bill_of_nothing_trues_an_estimate_up_too(db):
+    charge(db, MAY, "red", 40, source_name="gateway", basis="estimated")
+    night(db, "r1")
+    deliver(db, [MAY], "bill")
+    db.execute("delete from charges")
+    assert night(db, "r2") == [("2026-05", MAY, "red", "true_up", -40)]
+
+
 def test_an_estimate_that_falls_without_a_bill_is_no_true_up(db):
     deliver(db, [MAY], "gateway", "requests")
     charge(db, MAY, "red", 40, source_name="gateway", basis="estimated")

@@ -279,11 +279,13 @@ inner join spans
 group by days.source_name, days.usage_date, days.billing_period
 having bool_and(spans.is_correction);
 
--- an estimate goes when its bill comes
+-- an estimate goes when its bill comes, which may bill nothing
 create or replace temp table trued_up as
 select usage_date, billed_by from differences
-where basis = 'estimated' and bucket is not null and usage_date in (select usage_date from delivered where is_bill)
-group by usage_date, billed_by having sum(posted_cost) < 0;
+where bucket is not null
+group by usage_date, billed_by
+having sum(posted_cost) filter (where basis = 'estimated') < 0
+    and (sum(posted_cost) filter (where basis = 'billed') > 0 or usage_date in (select usage_date from delivered where is_bill));
 """
 
 _ROWS = f"""
