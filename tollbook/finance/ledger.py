@@ -41,8 +41,8 @@ def post(db: duckdb.DuckDBPyConnection, run_id: str) -> Posted:
     db.begin()
     try:
         recorded_at = next_moment(db)
-        _set_aside(db)
         db.execute(_PERIODS)
+        db.execute(_DAYS)
         db.execute(_DIFFERENCES.format(key=_KEY))
         db.execute(_HELD_BACK.format(key=_KEY))
         db.execute(_REASONS)
@@ -73,12 +73,17 @@ def append(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, ro
     Belongs into the caller's transaction.
 
     Raises:
-        TollbookError: they do not add up to 0.
+        TollbookError: they do not add up to 0 in each accounting period and currency, or belong to a closed period.
     """
     db.execute(f"create or replace temp table new_postings as {rows}")
-    (total,) = db.execute("select coalesce(sum(posted_cost), 0) from new_postings").fetchone()
-    if total:
-        raise TollbookError(f"the postings of this run add up to {total}, not to 0: nothing was posted.")
+    uneven = db.execute(
+        "select accounting_period, currency_code, sum(posted_cost) from new_postings group by all having sum(posted_cost) <> 0 order by all limit 1"
+    ).fetchone()
+    if uneven:
+        raise TollbookError(f"the postings to {uneven[0]:%Y-%m} add up to {uneven[2]} {uneven[1]}, not to 0: nothing was posted.")
+    closed = db.execute(f"select min(accounting_period) from new_postings where accounting_period in ({_CLOSED})").fetchone()[0]
+    if closed:
+        raise TollbookError(f"{closed:%Y-%m} is closed: nothing was posted.")
     return db.execute(
         f"insert into ledger.postings by name select (select coalesce(max(posting_id), 0) from ledger.postings)"
         f" + row_number() over (order by accounting_period, {_KEY}, reason) as posting_id, ? as run_id, ? as recorded_at, * from new_postings",
@@ -101,7 +106,7 @@ def next_moment(db: duckdb.DuckDBPyConnection) -> datetime:
 def is_posted(db: duckdb.DuckDBPyConnection) -> bool:
     """Whether the newest build is in the ledger."""
     return db.execute(
-        "select coalesce((select max(built_at) from ledger.runs) = (select built_at from meta.build_state), false)"
+        "select coalesce((select arg_max(built_at, recorded_at) from ledger.runs) = (select built_at from meta.build_state), false)"
     ).fetchone()[0]
 
 
@@ -116,22 +121,6 @@ def open_period(db: duckdb.DuckDBPyConnection, period: date) -> date:
     return db.execute(f"select {_OPEN.format(period='$1::date')}", [period]).fetchone()[0]
 
 
-def _set_aside(db: duckdb.DuckDBPyConnection) -> None:
-    """The days to compare, and how small a difference is that is not worth a line of its own in a closed month."""
-    db.execute("create or replace temp table days_to_post as select distinct usage_date from meta.unposted_days")
-    db.execute(
-        "create or replace temp table threshold as select coalesce(max(value::decimal(38, 12)), 0) as cost from config.policies"
-        " where policy = 'materiality_threshold' and coalesce(valid_from, '0001-01-01') <= (select max(usage_date) from days_to_post)"
-        " and (select max(usage_date) from days_to_post) < coalesce(valid_to, '9999-12-31')"
-    )
-    # whether a month's differences are small is asked of the whole month
-    db.execute(
-        f"insert into days_to_post select distinct usage_date from ledger.postings where date_trunc('month', usage_date) in ({_CLOSED})"
-        " and date_trunc('month', usage_date) in (select date_trunc('month', usage_date) from days_to_post)"
-        " and (select cost > 0 from threshold) except select usage_date from days_to_post"
-    )
-
-
 _CLOSED = """
 select accounting_period from ledger.period_events group by accounting_period having arg_max(event, recorded_at) = 'closed'
 """
@@ -144,6 +133,50 @@ _OPEN = """(
         select {period} as month union all select (accounting_period + interval 1 month)::date from closed_months
     ) where month >= {period} and month not in (select accounting_period from closed_months)
 )"""
+
+# The days to compare, and how small a payer's difference is, by closed month, that is not worth lines of its own in the month it goes to.
+_DAYS = f"""
+create or replace temp table days_to_post as select distinct usage_date from meta.unposted_days;
+
+create or replace temp table thresholds as
+with months as (
+    select accounting_period as home_period, {_OPEN.format(period="closed_months.accounting_period")} as posted_in from closed_months
+)
+
+select months.home_period, coalesce(max(try_cast(policies.value as decimal(38, 12))), 0) as cost
+from months
+left join config.policies as policies
+    on policies.policy = 'materiality_threshold' and coalesce(policies.valid_from, '0001-01-01') <= months.posted_in
+    and months.posted_in < coalesce(policies.valid_to, '9999-12-31')
+group by months.home_period;
+
+-- whether a month's differences are small is asked of the whole month, and so is what becomes of those collected before
+insert into days_to_post
+with touched as (
+    select distinct date_trunc('month', usage_date)::date as home_period from days_to_post
+),
+
+collected as (
+    select distinct usage_date as home_period
+    from (
+        select usage_date, billing_period, source_name, billed_by, basis, currency_code
+        from ledger.postings where bucket = 'immaterial' group by all having sum(posted_cost) <> 0
+    )
+),
+
+whole as (
+    select home_period from thresholds semi join touched using (home_period) where cost > 0
+    union
+    select home_period from collected
+    where home_period in (select home_period from touched) or home_period not in (select accounting_period from closed_months)
+)
+
+select usage_date
+from (select usage_date from ledger.postings union select usage_date from intermediate.int_ledger_lines)
+where date_trunc('month', usage_date)::date in (select home_period from whole)
+except
+select usage_date from days_to_post
+"""
 
 _DIFFERENCES = """
 create or replace temp table differences as
@@ -167,10 +200,10 @@ having sum(posted_cost) <> 0
 _HELD_BACK = """
 create or replace temp table small_payers as
 select home_period, team, bucket, cost_centre
-from differences
-where bucket is not null and home_period in (select accounting_period from closed_months)
+from differences inner join thresholds using (home_period)
+where bucket is not null
 group by home_period, team, bucket, cost_centre
-having sum(abs(posted_cost)) < (select cost from threshold);
+having sum(abs(posted_cost)) < max(thresholds.cost);
 
 create or replace temp table small_differences as
 select differences.* from differences semi join small_payers
@@ -196,26 +229,63 @@ group by home_period, billing_period, source_name, billed_by, basis, currency_co
 having sum(posted_cost) <> 0
 """
 
-# Why something is posted, by what happened since the last posting: what was delivered, and which rules or models changed.
+# Why something is posted, by what happened since the build that was posted last: what was delivered, and which rules or models changed.
 _REASONS = """
 create or replace temp table last_run as select * from ledger.runs order by recorded_at desc limit 1;
 
+create or replace temp table fresh as
+select source_name, partition_key, delivery_id, table_name in ('billing_lines', 'assets', 'asset_costs') as is_bill
+from meta.deliveries
+where status = 'loaded' and loaded_at > (select built_at from last_run);
+
 create or replace temp table delivered as
-select distinct delivery_days.usage_date, deliveries.source_name, deliveries.table_name in ('billing_lines', 'assets', 'asset_costs') as is_bill
-from meta.deliveries inner join meta.delivery_days
-    on deliveries.source_name = delivery_days.source_name and deliveries.delivery_id = delivery_days.delivery_id
-where deliveries.loaded_at > (select recorded_at from last_run);
+select distinct delivery_days.usage_date, fresh.source_name, fresh.is_bill
+from fresh inner join meta.delivery_days
+    on fresh.source_name = delivery_days.source_name and fresh.delivery_id = delivery_days.delivery_id;
+
+-- what changed more days than it covers: the days of what it replaced are not kept, and price lists have none
+create or replace temp table reaching as
+select distinct source_name, is_bill
+from fresh
+where exists (
+        select 1 from meta.deliveries as earlier
+        where fresh.source_name = earlier.source_name and fresh.partition_key = earlier.partition_key
+            and earlier.status = 'loaded' and not earlier.is_current
+    )
+    or delivery_id not in (select delivery_days.delivery_id from meta.delivery_days);
 
 create or replace temp table held_bills as
 select distinct source_name, usage_date, billing_period from ledger.postings where usage_date in (select usage_date from days_to_post);
 
+-- days of a bill that all its lines correct
 create or replace temp table corrections as
-select distinct source_name, charge_date as usage_date, billing_period from finance.fct_charges where charge_class = 'Correction';
+with spans as (
+    select
+        source_name, billing_period, charge_date as first_day,
+        greatest(charge_date, (charge_period_end - interval 1 microsecond)::date) as last_day,
+        bool_and(charge_class is not distinct from 'Correction') as is_correction
+    from finance.fct_charges
+    where (source_name, billing_period) in (
+        select (source_name, billing_period) from finance.fct_charges where charge_class = 'Correction'
+    )
+    group by all
+)
 
--- an estimate goes when its bill comes
+select days.source_name, days.usage_date, days.billing_period
+from (select distinct source_name, usage_date, billing_period from differences) as days
+inner join spans
+    on days.source_name = spans.source_name and days.billing_period = spans.billing_period
+    and days.usage_date between spans.first_day and spans.last_day
+group by days.source_name, days.usage_date, days.billing_period
+having bool_and(spans.is_correction);
+
+-- an estimate goes when its bill comes, which may bill nothing
 create or replace temp table trued_up as
-select usage_date, billed_by from differences where basis = 'estimated' and bucket is not null
-group by usage_date, billed_by having sum(posted_cost) < 0;
+select usage_date, billed_by from differences
+where bucket is not null
+group by usage_date, billed_by
+having sum(posted_cost) filter (where basis = 'estimated') < 0
+    and (sum(posted_cost) filter (where basis = 'billed') > 0 or usage_date in (select usage_date from delivered where is_bill));
 """
 
 _ROWS = f"""
@@ -224,15 +294,19 @@ with marked as (
         differences.*,
         {_OPEN.format(period="differences.home_period")} as accounting_period,
         (differences.source_name, differences.usage_date, differences.billing_period) in (
-            select source_name, usage_date, billing_period from held_bills
+            select (source_name, usage_date, billing_period) from held_bills
         ) as is_held,
-        (differences.usage_date, differences.billed_by) in (select usage_date, billed_by from trued_up) as is_trued_up,
+        exists (
+            select 1 from trued_up
+            where differences.usage_date = trued_up.usage_date and differences.billed_by is not distinct from trued_up.billed_by
+        ) as is_trued_up,
         (differences.source_name, differences.usage_date, differences.billing_period) in (
-            select source_name, usage_date, billing_period from corrections
+            select (source_name, usage_date, billing_period) from corrections
         ) as is_correction,
         differences.usage_date in (
             select usage_date from delivered where not is_bill or source_name = differences.source_name
         ) as is_delivered,
+        exists (select 1 from reaching where not is_bill or source_name = differences.source_name) as is_reached,
         (select config_hash from last_run) <> (select config_hash from meta.build_state) as is_other_rules,
         (select models_hash from last_run) <> (select models_hash from meta.build_state) as is_other_models
     from differences
@@ -249,7 +323,7 @@ select
         when is_delivered then 'correction'
         when is_other_rules then 'rule_change'
         when is_other_models then 'method_change'
-        when accounting_period > home_period then 'correction'
+        when is_reached or accounting_period > home_period then 'correction'
         else 'usage'
     end as reason,
     {_KEY}, posted_cost

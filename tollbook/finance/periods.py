@@ -23,8 +23,11 @@ def record(
     """Add that ``period`` (first of its month) was ``closed`` or ``reopened``; belongs into the caller's transaction.
 
     Raises:
-        TollbookError: nobody is named, a closed period is closed or an open one reopened, or a month before it is still open.
+        TollbookError: it is no first of a month, nobody is named, a closed period is closed or an open one reopened, or a month before
+            it is still open.
     """
+    if period.day != 1:
+        raise TollbookError(f"{period} is no accounting period: name the first day of a month.")
     if not approved_by.strip():
         raise TollbookError(f"{period:%Y-%m} is not {event}: say who approved it.")
     closed = closed_periods(db)

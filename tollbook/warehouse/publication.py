@@ -52,7 +52,7 @@ def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
         db.execute(
             "create table published.quality.publication as select now()::timestamp as published_at, ? as run_id, ? as status,"
             " ? as warnings, (select max(usage_date) from finance.fct_chargeback_days) as newest_usage_date,"
-            " (select max(recorded_at) from ledger.runs) as known_at",
+            " (select max(recorded_at) from (select recorded_at from ledger.runs union all select recorded_at from ledger.postings)) as known_at",
             [run_id, "warned" if warnings else "clean", warnings],
         )
         as_of.create_macros(db, "published")
@@ -67,17 +67,29 @@ def audit_of(workspace: Workspace) -> tuple[str, int]:
     """The run of the newest audit and how many warnings it had.
 
     Raises:
-        GateError: no audit has run since the last build, or it did not pass.
+        GateError: no audit has run since the last build, it did not pass, or a newer build did not finish.
     """
     with workspace.connect() as db:
-        row = db.execute(
-            """
-            select run_id, count(*) filter (where status = 'error'), count(*) filter (where status = 'warn')
-            from meta.check_results
-            where checked_at > coalesce((select max(built_at) from meta.build_state), '9999-12-31')
-            group by run_id order by max(checked_at) desc limit 1
-            """
-        ).fetchone()
+        return audit_in(db)
+
+
+def audit_in(db: duckdb.DuckDBPyConnection) -> tuple[str, int]:
+    """As ``audit_of``, on a connection to the warehouse."""
+    row = db.execute(
+        """
+        select run_id, count(*) filter (where status = 'error'), count(*) filter (where status = 'warn')
+        from meta.check_results
+        where checked_at > coalesce((select max(built_at) from meta.build_state), '9999-12-31')
+        group by run_id order by max(checked_at) desc limit 1
+        """
+    ).fetchone()
+    newest = db.execute(
+        "select status, started_at > (select max(built_at) from meta.build_state) from meta.runs where command = 'build'"
+        " order by started_at desc limit 1"
+    ).fetchone()
+    if newest and newest[0] != "succeeded" and newest[1]:
+        # what it computed stands beside what it did not come to
+        raise GateError("nothing is posted or published: the newest build did not finish. Run `tollbook build` again.")
     if row is None:
         raise GateError("nothing is published: no audit has run since the last build. Run `tollbook check` first.")
     if row[1]:

@@ -179,7 +179,7 @@ SHARING_STEPS = 9
 #: What `bucket:` may name in cost_sharing.csv.
 SHARED_BUCKETS = ("idle", "down", "stranded", "unknown", "unowned", "unused_commitment")
 #: Where cost goes that no team bears: no team may be called so.
-BUCKETS = ("allocated", *SHARED_BUCKETS, "rounding")
+BUCKETS = ("allocated", *SHARED_BUCKETS, "rounding", "immaterial")
 _BUCKETS = "|".join(BUCKETS)
 _IS_BUCKET = (
     f"regexp_matches(lower(trim(team)), '^({_BUCKETS})$')",
