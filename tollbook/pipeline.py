@@ -38,7 +38,7 @@ def load(
     ``days`` loads the kept deliveries of these days once more, whatever the landing folder holds now.
     """
     sources = [workspace.source(name) for name in names] if names else workspace.sources
-    with lock.writing(workspace, "tollbook load", tell=tell), _recorded(workspace, "load"):
+    with lock.writing(workspace, "tollbook load", tell=tell), recorded(workspace, "load"):
         reports = []
         for source in sources:
             with workspace.connect() as db:
@@ -71,7 +71,7 @@ def build(workspace: Workspace, full_refresh: bool = False, tell: Tell = print, 
     Raises:
         TollbookError: a rule file cannot be used, a currency has no rate, or a model or test failed; nothing is published.
     """
-    with lock.writing(workspace, "tollbook build", tell=tell), _recorded(workspace, "build"):
+    with lock.writing(workspace, "tollbook build", tell=tell), recorded(workspace, "build"):
         days = warehouse_build.build(workspace, full_refresh, tell, restate_from)
         tell(f"built {days} days")
         return days
@@ -83,7 +83,7 @@ def check(workspace: Workspace, tell: Tell = print) -> list:
     Raises:
         GateError: a gate of severity error failed.
     """
-    with lock.writing(workspace, "tollbook check", tell=tell), _recorded(workspace, "check") as run_id:
+    with lock.writing(workspace, "tollbook check", tell=tell), recorded(workspace, "check") as run_id:
         return audit.check(workspace, run_id, tell)
 
 
@@ -94,7 +94,7 @@ def post(workspace: Workspace, tell: Tell = print) -> Posted:
         GateError: the newest audit did not pass, or none ran since the build.
         TollbookError: the postings do not balance; none was made.
     """
-    with lock.writing(workspace, "tollbook post", tell=tell), _recorded(workspace, "post") as run_id:
+    with lock.writing(workspace, "tollbook post", tell=tell), recorded(workspace, "post") as run_id:
         publication.audit_of(workspace)
         with workspace.connect() as db:
             posted = ledger.post(db, run_id)
@@ -109,7 +109,7 @@ def publish(workspace: Workspace, tell: Tell = print) -> None:
     Raises:
         GateError: the newest audit did not pass, or none ran since the build.
     """
-    with lock.writing(workspace, "tollbook publish", tell=tell), _recorded(workspace, "publish"):
+    with lock.writing(workspace, "tollbook publish", tell=tell), recorded(workspace, "publish"):
         publication.publish(workspace, tell)
 
 
@@ -152,7 +152,7 @@ def _told(report: LoadReport) -> str:
 
 
 @contextmanager
-def _recorded(workspace: Workspace, command: str):
+def recorded(workspace: Workspace, command: str):
     """Write the step and how it ended to ``meta.runs``; gives the run's id."""
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}"
     with workspace.connect() as db:

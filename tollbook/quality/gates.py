@@ -97,6 +97,17 @@ class SourceGates(BaseModel):
     tag_coverage: Below = Below(warn_below=0.95, error_below=0)
     #: share of the money that no rule gives an owner
     unowned_ratio: Above = Above(warn_above=0.02)
+    #: days of a month to close without a delivery; where it is not given, a bill may lack none and telemetry is told
+    missing_days: Above | None = None
+
+
+class CloseGates(BaseModel):
+    """What is held against a month when it is closed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: share of what is charged in the month that nobody owns
+    unowned_ratio: Above = Above(error_above=0.1)
 
 
 class Gates(SourceGates):
@@ -120,6 +131,7 @@ class Gates(SourceGates):
     unknown_names: Above = Above(warn_above=0)
     #: share of a vendor's cost in the newest month for which its count and the log of requests do not agree
     unmatched_usage_ratio: Above = Above(warn_above=0.01)
+    close: CloseGates = CloseGates()
     sources: dict[str, SourceGates] = {}
 
     @classmethod

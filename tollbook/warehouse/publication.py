@@ -69,14 +69,19 @@ def audit_of(workspace: Workspace) -> tuple[str, int]:
         GateError: no audit has run since the last build, or it did not pass.
     """
     with workspace.connect() as db:
-        row = db.execute(
-            """
-            select run_id, count(*) filter (where status = 'error'), count(*) filter (where status = 'warn')
-            from meta.check_results
-            where checked_at > coalesce((select max(built_at) from meta.build_state), '9999-12-31')
-            group by run_id order by max(checked_at) desc limit 1
-            """
-        ).fetchone()
+        return audit_in(db)
+
+
+def audit_in(db: duckdb.DuckDBPyConnection) -> tuple[str, int]:
+    """As ``audit_of``, on a connection to the warehouse."""
+    row = db.execute(
+        """
+        select run_id, count(*) filter (where status = 'error'), count(*) filter (where status = 'warn')
+        from meta.check_results
+        where checked_at > coalesce((select max(built_at) from meta.build_state), '9999-12-31')
+        group by run_id order by max(checked_at) desc limit 1
+        """
+    ).fetchone()
     if row is None:
         raise GateError("nothing is published: no audit has run since the last build. Run `tollbook check` first.")
     if row[1]:
