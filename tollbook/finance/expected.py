@@ -7,7 +7,7 @@ from datetime import date
 
 import duckdb
 
-from tollbook.quality.gates import Above, Gates
+from tollbook.quality.gates import Gates
 from tollbook.workspace import Source
 
 #: Tables of which a day without a row is a day that did not arrive, or a quiet one: it is told. Of the others each row stands for itself.
@@ -21,7 +21,7 @@ def missing(db: duckdb.DuckDBPyConnection, sources: list[Source], gates: Gates, 
 
     Bills are expected until their source is taken out of ``tollbook.yml``, from their first day on; telemetry where it delivered in the
     month or the one before. A bill covers the month with its days, or by being final. A day without telemetry may have been a quiet
-    one: it is told, and has to be waited for only where gate ``missing_days`` of the source says so.
+    one: it is told, and has to be waited for only where gate ``missing_telemetry_days`` of the source says so.
     """
     found, expected = [], 0
     last = period.replace(day=monthrange(period.year, period.month)[1])
@@ -40,8 +40,8 @@ def missing(db: duckdb.DuckDBPyConnection, sources: list[Source], gates: Gates, 
         if is_expected and not here and source.name not in final:
             said.append("nothing is delivered for this month")
             blocks = True
-        elif is_expected and absent and source.name not in final:
-            gate = gates.of(source.name).missing_days or _usual(source)
+        elif is_expected and absent and source.name not in final and (source.is_billing or source.table in _BY_DAY):
+            gate = gates.of(source.name).missing_bill_days if source.is_billing else gates.of(source.name).missing_telemetry_days
             over = gate.error_above is not None and len(absent) > gate.error_above
             if over or (gate.warn_above is not None and len(absent) > gate.warn_above):
                 said.append(f"{len(absent)} days without a delivery ({_told(absent)})")
@@ -49,12 +49,6 @@ def missing(db: duckdb.DuckDBPyConnection, sources: list[Source], gates: Gates, 
         if said:
             found.append((source.name, "; ".join(said), blocks))
     return found, expected
-
-
-def _usual(source: Source) -> Above:
-    if source.is_billing:
-        return Above(error_above=0)
-    return Above(warn_above=0) if source.table in _BY_DAY else Above()
 
 
 def _told(days: list[date]) -> str:

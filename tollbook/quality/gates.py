@@ -97,8 +97,10 @@ class SourceGates(BaseModel):
     tag_coverage: Below = Below(warn_below=0.95, error_below=0)
     #: share of the money that no rule gives an owner
     unowned_ratio: Above = Above(warn_above=0.02)
-    #: days of a month to close without a delivery; where it is not given, a bill may lack none and telemetry is told
-    missing_days: Above | None = None
+    #: days of a month to close that a bill which is not final does not cover
+    missing_bill_days: Above = Above(error_above=0)
+    #: days of a month to close without telemetry of what is measured or held day by day: they may have been quiet
+    missing_telemetry_days: Above = Above(warn_above=0)
 
 
 class CloseGates(BaseModel):
