@@ -54,7 +54,7 @@ def statements_that_note(calls: list, fault: str | None = None) -> ModuleType:
     """In place of the statements: what they were asked for goes to ``calls``; with ``fault`` they cannot be written."""
     module = ModuleType("tollbook.finance.statements")
 
-    def issue(workspace, period, folder, out):
+    def issue(workspace, period, folder, out, tell):
         calls.append((period, folder, out))
         if fault:
             raise TollbookError(fault)

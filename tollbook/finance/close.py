@@ -177,7 +177,7 @@ def _with_statements(workspace: Workspace, report: CloseReport, tell: Tell) -> C
     from tollbook.finance import statements
 
     try:
-        issued = statements.issue(workspace, report.period, report.folder, workspace.statements / report.folder.name)
+        issued = statements.issue(workspace, report.period, report.folder, workspace.statements / report.folder.name, tell=tell)
     except TollbookError as error:
         raise TollbookError(
             f"{report.period:%Y-%m} is closed and kept in {report.folder}, but its statements were not written: {error}"
