@@ -407,14 +407,14 @@ where, what, when = sys.argv[1:]
 module, name = what.split(".")
 module = locals()[module]
 real, seen = getattr(module, name), []
-def killing(*arguments):
+def killing(*arguments, **named):
     seen.append(1)
     if when == "after":
-        real(*arguments)
+        real(*arguments, **named)
     # the hash of the fourth file: three are written
     if name != "_hash" or len(seen) == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(*arguments)
+    return real(*arguments, **named)
 setattr(module, name, killing)
 close.close(Workspace.open(Path(where)), close_cases.SEPTEMBER, "Ada", waive=["deliveries:cloud_bill=an outage"])
 """
