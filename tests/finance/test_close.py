@@ -184,6 +184,21 @@ def test_days_of_telemetry_count_as_the_gate_of_the_source_says(month):
     assert of_status(month, "fail") == set()
 
 
+def test_what_has_no_end_covers_its_days_and_rows_in_quarantine_without_a_day_are_of_every_month(month):
+    change(month, "update raw.holdings set ended_at = started_at where source_name = 'slurm' and ended_at is null")
+    assert "slurm: 1 days without a delivery (2026-09-30)" in checked(month)["deliveries"].observed
+    change(
+        month,
+        "insert into raw.quarantine values ('register', 'none', 'landing/register.csv', 2, 'cost', 'x', 'is not a number', now()::timestamp)",
+    )
+    assert [item.name for item in checked(month)["quarantine"].items] == ["register:landing/register.csv"]
+    change(
+        month,
+        "insert into meta.delivery_days values ('register', 'none', '2026-10-01')",
+    )
+    assert checked(month)["quarantine"].status == "pass"
+
+
 def test_a_failed_delivery_of_another_month_and_one_withdrawn_do_not_stop_the_close(month):
     change(
         month,

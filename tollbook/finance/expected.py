@@ -85,6 +85,8 @@ with endless as (
         union all select source_name, started_at from raw.gpu_instances where ended_at is null
         union all select source_name, started_at from raw.attachments where ended_at is null
     )
+    -- what waits to be started covers no day
+    where started_at is not null
     group by source_name
 ),
 
