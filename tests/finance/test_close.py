@@ -344,6 +344,10 @@ def test_estimates_stop_the_close_or_stand_as_accruals(month, issued):
     post(month, *ESTIMATE)
     assert of_status(month, "fail") == {"estimates"}
     assert checked(month)["estimates"].observed == "estimated, not billed yet: Lumen AI 2026-09: 12.50 USD"
+    # a markup on it is not billed by anybody
+    markup = "(date '2026-09-01', '{}', {}, 'search', date '2026-09-30', date '2026-09-01', null, 'estimated', {}3.25)"
+    post(month, markup.format("cost", "'allocated'", ""), markup.format("margin", "null", "-"))
+    change(month, "update ledger.postings set component = 'markup' where billed_by is null and account = 'cost'")
     report = close(month, SEPTEMBER, "Ada", accrue=True)
     assert "accrued 12.50 USD in account accrual" in ask(month, "select reason from ledger.period_events")[0][0]
     assert report.passes

@@ -159,8 +159,10 @@ def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved
     except BaseException:
         with suppress(duckdb.Error):
             db.rollback()
-        for leftover in (fresh, folder):
-            shutil.rmtree(leftover, ignore_errors=True)
+        # an interrupt may come when all is written
+        if period not in ledger.closed_periods(db):
+            for leftover in (fresh, folder):
+                shutil.rmtree(leftover, ignore_errors=True)
         raise
     postings = manifest["files"]["postings.parquet"]["rows"]
     return CloseReport(period, report.checks, report.waivers, moment, folder, content_hash, postings)

@@ -256,7 +256,8 @@ def _estimates(db, workspace: Workspace, period: date, accrue: bool) -> Check:
     rows = db.execute(
         "select date_trunc('month', usage_date)::date as month, billed_by, sum(posted_cost) filter (where bucket is not null) as cost,"
         " -coalesce(sum(posted_cost) filter (where account = 'accrual'), 0) as accrued from ledger.postings"
-        f" where basis = 'estimated' and reason not in {BY_HAND} and usage_date < ?::date + interval 1 month"
+        # a markup on an estimate is no cost that a bill is waited for
+        f" where basis = 'estimated' and account <> 'margin' and component is distinct from 'markup' and reason not in {BY_HAND} and usage_date < ?::date + interval 1 month"
         " group by all having cost <> 0 or accrued <> 0 order by all",
         [period],
     ).fetchall()
