@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import duckdb
 from rich.markup import escape
@@ -25,6 +25,19 @@ _CHECKS = """
 select status, check_id, subject, message from {checks}
 where status <> 'pass' and run_id = (select run_id from {checks} order by checked_at desc limit 1) order by all
 """
+# an earlier version may have made the warehouse
+_HAS_LEDGER = "select count(*) > 0 from information_schema.tables where table_schema = 'ledger' and table_name = 'period_events'"
+_PERIODS = """
+with closed as (
+    select accounting_period, max(recorded_at) as closed_at, arg_max(approved_by, recorded_at) as approved_by
+    from ledger.period_events group by accounting_period having arg_max(event, recorded_at) = 'closed'
+)
+
+select
+    (select min(accounting_period) from ledger.postings where accounting_period not in (select accounting_period from closed)),
+    max(accounting_period), arg_max(closed_at, accounting_period), arg_max(approved_by, accounting_period)
+from closed
+"""
 _IN_WAREHOUSE = {"deliveries": "meta.deliveries", "quarantine": "raw.quarantine", "checks": "meta.check_results"}
 
 
@@ -45,6 +58,9 @@ def tables(workspace: Workspace) -> list[Table]:
         runs = db.execute(
             "select command, started_at, message from meta.runs where status = 'failed' order by started_at desc limit 3"
         ).fetchall()
+        periods = db.execute(_PERIODS).fetchone() if db.execute(_HAS_LEDGER).fetchone()[0] else None
+    if periods:
+        result.append(_one(_accounting(*periods)))
     sources = Table("source", "deliveries", "rows", "quarantined", "failed", "last loaded", title="What arrived")
     for source in workspace.sources:
         deliveries, rows, bad, failures, loaded = known.get(source.name, (0, 0, 0, 0, None))
@@ -80,6 +96,11 @@ def _publication(workspace: Workspace) -> str:
         f"published {published_at:%Y-%m-%d %H:%M} UTC ({hours:.1f} h ago), {status}, {warnings} warnings; usage up to {newest}; "
         f"audit {run_id}"
     )
+
+
+def _accounting(first_open: date | None, closed: date | None, closed_at: datetime | None, approved_by: str | None) -> str:
+    last = f"closed up to {closed:%Y-%m}, at {closed_at:%Y-%m-%d %H:%M} UTC by {approved_by}" if closed else "no month is closed"
+    return f"ledger: {last}; " + (f"first open month {first_open:%Y-%m}" if first_open else "nothing posted in an open month")
 
 
 def _one(line: str) -> Table:

@@ -2,13 +2,16 @@
 
 import shutil
 import sys
+import threading
+import time
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
-EXPECTED = {"pull_vendors", "load_billing", "load_telemetry", "build_warehouse"}
+EXPECTED = {"pull_vendors", "load_billing", "load_telemetry", "build_warehouse", "close_month"}
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +62,8 @@ def test_loads_start_the_build(bag):
 def test_writers_share_the_one_slot_and_loads_are_retried(bag):
     from airflow.models.pool import Pool
 
-    # listing and pulling write nothing to the warehouse
-    writers = [task for dag in bag.dags.values() for task in dag.tasks if task.task_id not in ("list_sources", "pull")]
+    # listing and pulling write nothing to the warehouse, and a person has no hurry
+    writers = [task for dag in bag.dags.values() for task in dag.tasks if task.task_id not in ("list_sources", "pull", "approve")]
     assert {task.pool for task in writers} == {"warehouse_writer"}
     assert Pool.get_pool("warehouse_writer").slots == 1
     for dag_id in ("load_billing", "load_telemetry"):
@@ -108,6 +111,86 @@ def test_a_source_that_fails_fails_alone(bag, airflow_home):
     finally:
         bill.write_bytes(good)
     assert published(airflow_home) == before
+
+
+def test_the_close_is_proposed_a_person_approves_and_nobody_else(bag):
+    dag = bag.dags["close_month"]
+    assert dag.get_task("approve").upstream_task_ids == {"propose"}
+    assert dag.get_task("close").upstream_task_ids == {"propose", "approve"}
+    # no answer is no approval, however long it takes
+    assert (dag.get_task("approve").defaults, dag.get_task("approve").pool) == (None, "default_pool")
+    assert dag.get_task("close").retries == dag.get_task("propose").retries == 0
+
+
+def answer(choice, login, typed, seen):
+    """Wait until the approval is asked for and answer it, as the page of required actions does."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.trigger import handle_event_submit
+    from airflow.triggers.base import TriggerEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import select, update
+    from sqlalchemy.orm import joinedload
+
+    waiting = (TaskInstance.dag_id == "close_month", TaskInstance.state == "awaiting_input")
+    try:
+        for _ in range(300):
+            time.sleep(0.2)
+            with create_session() as session:
+                asked = session.scalars(select(TaskInstance).where(*waiting).options(joinedload(TaskInstance.hitl_detail))).first()
+                if asked is None:
+                    continue
+                detail = asked.hitl_detail
+                seen.append((detail.subject, detail.body))
+                detail.chosen_options, detail.params_input = [choice], {"approved_by": typed}
+                detail.responded_at, detail.responded_by = datetime.now(UTC), {"id": login, "name": login}
+                handle_event_submit(TriggerEvent(detail.as_resume_event_payload()), task_instance=asked, session=session)
+                return
+    finally:
+        # else the run would wait for ever
+        with create_session() as session:
+            session.execute(update(TaskInstance).where(*waiting).values(state="failed"))
+
+
+def closing(bag, day, choice=None, login="ada", typed="", conf=None):
+    """Run the DAG as of that day, answering its question; the state of each task, and what the person was shown."""
+    import pendulum
+    import run_nightly
+
+    seen = []
+    person = threading.Thread(target=answer, args=(choice, login, typed, seen))
+    if choice:
+        person.start()
+    with run_nightly.quiet():
+        ended = bag.dags["close_month"].test(run_after=pendulum.parse(day), logical_date=pendulum.parse(day), run_conf=conf)
+    if choice:
+        person.join()
+    return {one.task_id: one.state for one in ended.get_task_instances()}, seen
+
+
+def test_a_month_is_closed_by_whoever_approves_it_and_by_nobody_who_rejects(bag, airflow_home, monkeypatch):
+    from tests import close_cases
+
+    module = close_cases.statements_that_note([])
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("tollbook.finance.statements", module, raising=False)
+    events = "select accounting_period, event, approved_by from ledger.period_events"
+
+    def held():
+        with duckdb.connect(str(airflow_home / "warehouse.duckdb"), read_only=True) as db:
+            return db.execute(events).fetchall()
+
+    states, seen = closing(bag, "2026-10-05T07:00:00Z", "Reject")
+    assert states == {"propose": "success", "approve": "success", "close": "skipped"} and held() == []
+    assert seen[0][0] == "Close 2026-09?" and "| trial_balance | pass |" in seen[0][1]
+    states, _ = closing(bag, "2026-10-07T07:00:00Z", "Approve", typed="Ada Finance")
+    assert set(states.values()) == {"success"}
+    assert held() == [(date(2026, 9, 1), "closed", "Ada Finance (ada)")]
+    # closed already: there is nothing to ask
+    assert set(closing(bag, "2026-10-08T07:00:00Z")[0].values()) == {"skipped"}
+    # a month that is not over cannot be proposed, whoever asks
+    assert closing(bag, "2026-10-06T07:00:00Z", conf={"period": "2026-10"})[0] == {
+        "propose": "failed", "approve": "upstream_failed", "close": "upstream_failed"
+    }  # fmt: skip
 
 
 def test_the_package_never_imports_airflow(tmp_path):

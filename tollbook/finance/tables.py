@@ -48,6 +48,18 @@ TABLES = {
         "models_hash": "varchar",
         "postings": "bigint",
     },
+    # one row per item that a month was closed without, and what was accrued for it
+    "waivers": {
+        "accounting_period": "date",
+        "check_id": "varchar",
+        "item": "varchar",
+        "reason": "varchar",
+        "approved_by": "varchar",
+        "recorded_at": "timestamp",
+        "accrual_cost": "decimal(38, 12)",
+        "team": "varchar",
+        "billed_by": "varchar",
+    },
     # one row per closing or reopening of an accounting period; the newest of a period counts
     "period_events": {
         "accounting_period": "date",

@@ -97,6 +97,19 @@ class SourceGates(BaseModel):
     tag_coverage: Below = Below(warn_below=0.95, error_below=0)
     #: share of the money that no rule gives an owner
     unowned_ratio: Above = Above(warn_above=0.02)
+    #: days of a month to close that a bill which is not final does not cover
+    missing_bill_days: Above = Above(error_above=0)
+    #: days of a month to close without telemetry of what is measured or held day by day: they may have been quiet
+    missing_telemetry_days: Above = Above(warn_above=0)
+
+
+class CloseGates(BaseModel):
+    """What is held against a month when it is closed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: share of what is charged in the month that nobody owns
+    unowned_ratio: Above = Above(error_above=0.1)
 
 
 class Gates(SourceGates):
@@ -120,6 +133,7 @@ class Gates(SourceGates):
     unknown_names: Above = Above(warn_above=0)
     #: share of a vendor's cost in the newest month for which its count and the log of requests do not agree
     unmatched_usage_ratio: Above = Above(warn_above=0.01)
+    close: CloseGates = CloseGates()
     sources: dict[str, SourceGates] = {}
 
     @classmethod

@@ -1,0 +1,210 @@
+"""Close a month: check it, freeze what its statements are made of, record who approved it, issue the statements; and reopen one.
+
+Waivers, accruals, the frozen folder and the event are one transaction: a close that is killed leaves an open month, whose leftovers the
+next try replaces, or a closed one with its folder whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+
+from tollbook import pipeline
+from tollbook.errors import GateError, TollbookError
+from tollbook.finance import accruals, close_checks, freeze, ledger, periods, waivers
+from tollbook.finance.close_checks import Check
+from tollbook.finance.waivers import Waiver
+from tollbook.warehouse import lock
+from tollbook.workspace import Workspace
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CloseReport:
+    """What was checked for ``period`` (first of the month) and, where it was closed, when, and the folder that keeps it."""
+
+    period: date
+    checks: tuple[Check, ...]
+    waivers: tuple[Waiver, ...] = ()
+    closed_at: datetime | None = None
+    folder: Path | None = None
+    content_hash: str | None = None
+    postings: int = 0
+    statements: int = 0
+
+    @property
+    def passes(self) -> bool:
+        """Whether the month can be closed."""
+        return all(check.status != "fail" for check in self.checks)
+
+    def markdown(self) -> str:
+        """The checks as a table for people who approve elsewhere than at a terminal."""
+        cells = [(one.check_id, one.status, one.observed, one.threshold, one.advice) for one in self.checks]
+        rows = [("check", "status", "found", "threshold", "what to do"), ("---",) * 5, *cells]
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows)
+
+
+class ClosedAlready(TollbookError):
+    """The month is closed, and its statements are written: there is nothing to do."""
+
+
+class NotClosed(GateError):
+    """Checks did not pass, and the month is as open as before; ``report`` has them."""
+
+    def __init__(self, report: CloseReport):
+        failed = [f"  {check.check_id}: {check.observed}. {check.advice}" for check in report.checks if check.status == "fail"]
+        super().__init__(f"{report.period:%Y-%m} is not closed, {len(failed)} checks did not pass:\n" + "\n".join(failed))
+        self.report = report
+
+
+def close(
+    workspace: Workspace,
+    period: date,
+    approved_by: str,
+    dry_run: bool = False,
+    waive: Sequence[str] = (),
+    accrue: bool = False,
+    tell: Tell = print,
+) -> CloseReport:
+    """Close ``period`` (first of a month); with ``dry_run`` only check it, and change nothing.
+
+    ``waive`` has ``check:item=reason`` beside what ``config/close_waivers.csv`` waives; ``accrue`` lets estimates stand as accruals.
+
+    Raises:
+        NotClosed: a check did not pass (not with ``dry_run``: the report says so).
+        ClosedAlready: the month is closed, and its statements are written.
+        TollbookError: nobody is named, a waiver cannot be used, or the month is closed, but its statements are not written.
+    """
+    if not dry_run and not approved_by.strip():
+        raise TollbookError(f"{period:%Y-%m} is not closed: say who approved it, with --approved-by.")
+    with lock.writing(workspace, "tollbook close", tell=tell):
+        if dry_run:
+            with _reading(workspace) as db:
+                return _examined(db, workspace, period, approved_by, waive, accrue, tell)
+        with pipeline.recorded(workspace, "close") as run_id:
+            with workspace.connect() as db:
+                report = _examined(db, workspace, period, approved_by, waive, accrue, tell)
+                if not report.passes:
+                    raise NotClosed(report)
+                report = _closed(db, workspace, run_id, report, approved_by)
+            tell(f"{period:%Y-%m} is closed: {report.postings:,} postings kept in {report.folder}")
+            return _with_statements(workspace, report, tell)
+
+
+def reopen(workspace: Workspace, period: date, approved_by: str, reason: str, tell: Tell = print) -> None:
+    """Open ``period`` again: what differs is posted in it until it is closed once more. What was frozen is kept.
+
+    Raises:
+        TollbookError: nobody is named, no reason is given, or the month is not closed.
+    """
+    if not reason.strip():
+        raise TollbookError(f"{period:%Y-%m} is not reopened: say why, with --reason.")
+    with lock.writing(workspace, "tollbook reopen", tell=tell), pipeline.recorded(workspace, "reopen"), workspace.connect() as db:
+        periods.record(db, period, "reopened", ledger.next_moment(db), approved_by, reason)
+    tell(f"{period:%Y-%m} is open again. What differs is posted in it; close it once more when it is right.")
+
+
+def _reading(workspace: Workspace) -> duckdb.DuckDBPyConnection:
+    if not workspace.warehouse.is_file():
+        raise TollbookError(f"{workspace.root} has no warehouse yet: `tollbook run` first.")
+    return workspace.connect(read_only=True)
+
+
+def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:
+    """The checks of the month, waivers applied."""
+    try:
+        if period in ledger.closed_periods(db):
+            raise _closed_already(db, workspace, period)
+        checks = close_checks.run(db, workspace, period, accrue)
+    except duckdb.CatalogException as error:
+        raise TollbookError(f"this version of Tollbook has not built the warehouse yet: `tollbook run` first ({error})") from error
+    of_file = waivers.of_file(workspace, period)
+    used = waivers.needed([*of_file, *waivers.of_options(waive, checks, approved_by)], checks)
+    for one in of_file:
+        if one.key not in {other.key for other in used}:
+            tell(f"{waivers.FILE}: {one.check_id}:{one.item} needs no waiver: the check found no such thing")
+    return CloseReport(period, tuple(close_checks.waive(checks, {one.key: one.reason for one in used})), tuple(used))
+
+
+def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved_by: str) -> CloseReport:
+    """Everything that a close writes, in one transaction: what is frozen is what is known at the moment of the close."""
+    period = report.period
+    (times,) = db.execute("select count(*) from ledger.period_events where accounting_period = ? and event = 'closed'", [period]).fetchone()
+    folder = workspace.closed / (f"{period:%Y-%m}" + (f"-{times + 1}" if times else ""))
+    # a close that was killed may have left both
+    fresh = folder.with_name(folder.name + ".new")
+    for leftover in (fresh, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    db.begin()
+    try:
+        moment = ledger.next_moment(db)
+        booked = waivers.to_accrue(db, period, report.waivers, workspace.currency)
+        waivers.record(db, period, moment, report.waivers)
+        accruals.book(db, run_id, moment, period, booked)
+        manifest = freeze.freeze(db, period, moment, workspace.currency, fresh)
+        _to_disk(fresh)
+        os.replace(fresh, folder)
+        _to_disk(workspace.closed)
+        content_hash = freeze.content_hash(folder)
+        periods.record(db, period, "closed", moment, approved_by, _reason(report), content_hash, folder.name)
+        db.commit()
+    except BaseException:
+        with suppress(duckdb.Error):
+            db.rollback()
+        # an interrupt may come when all is written
+        if period not in ledger.closed_periods(db):
+            for leftover in (fresh, folder):
+                shutil.rmtree(leftover, ignore_errors=True)
+        raise
+    postings = manifest["files"]["postings.parquet"]["rows"]
+    return CloseReport(period, report.checks, report.waivers, moment, folder, content_hash, postings)
+
+
+def _reason(report: CloseReport) -> str:
+    said = [f"{check.check_id}: {check.observed}" for check in report.checks if check.check_id == "estimates" and check.advice]
+    said += [f"{one.check_id}:{one.item} waived by {one.approved_by}: {one.reason}" for one in report.waivers]
+    return "; ".join(said) or "all checks passed"
+
+
+def _with_statements(workspace: Workspace, report: CloseReport, tell: Tell) -> CloseReport:
+    # workbooks and documents take a second to import
+    from tollbook.finance import statements
+
+    try:
+        issued = statements.issue(workspace, report.period, report.folder, workspace.statements / report.folder.name, tell=tell)
+    except TollbookError as error:
+        raise TollbookError(
+            f"{report.period:%Y-%m} is closed and kept in {report.folder}, but its statements were not written: {error}"
+            f" Mend that and write them with `tollbook statements {report.period:%Y-%m}`."
+        ) from error
+    tell(f"{len(issued)} statements in {workspace.statements / report.folder.name}")
+    return CloseReport(**(vars(report) | {"statements": len(issued)}))
+
+
+def _closed_already(db, workspace: Workspace, period: date) -> TollbookError:
+    closed_at, folder = periods.last_close(db, period)
+    (issued,) = db.execute(
+        "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, closed_at]
+    ).fetchone()
+    said = f"{period:%Y-%m} is closed already (at {closed_at:%Y-%m-%d %H:%M} UTC, kept in {workspace.closed / folder})"
+    if not issued:
+        return TollbookError(f"{said}, but its statements were not written: `tollbook statements {period:%Y-%m}` writes them.")
+    return ClosedAlready(f"{said}. `tollbook reopen {period:%Y-%m}` opens it again.")
+
+
+def _to_disk(folder: Path) -> None:
+    """What is committed must not name files that a power cut can lose."""
+    for place in (*(file for file in folder.iterdir() if file.is_file()), folder):
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
