@@ -14,10 +14,11 @@ from typing import Annotated
 
 import duckdb
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from tollbook import pipeline
+from tollbook import commands_statements, pipeline
+from tollbook.console import Format, WorkspaceOption, console, errors
+from tollbook.console import tell as _tell
 from tollbook.errors import TollbookError
 from tollbook.warehouse import publication, state
 from tollbook.workspace import SETTINGS_FILE, Workspace
@@ -28,24 +29,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Tollbook: what did this GPU-hour, job, inference or token cost, who pays, and can I prove it?",
 )
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", "-w", envvar="TOLLBOOK_WORKSPACE", help="The workspace; the current folder by default.")
-]
 FullRefreshOption = Annotated[bool, typer.Option("--full-refresh", help="Compute every day again.")]
 RestateOption = Annotated[
     datetime | None,
     typer.Option("--restate-from", formats=["%Y-%m-%d"], help="Let changed rules decide from this day on, not only days to come."),
 ]
-
-
-class Format(StrEnum):
-    table = "table"
-    csv = "csv"
-    json = "json"
 
 
 class Scale(StrEnum):
@@ -487,15 +477,13 @@ def restore(file: Path, workspace: WorkspaceOption = None) -> None:
     console.print(f"restored {root} from {file}")
 
 
-def _tell(message: str) -> None:
-    console.print(message, markup=False, soft_wrap=True)
-
-
 def _fail_on(reports: list) -> None:
     failures = [failure for report in reports for failure in report.failures]
     if failures:
         raise TollbookError("these deliveries failed; what was loaded before stays:\n" + "\n".join(failures))
 
+
+commands_statements.register(app)
 
 if __name__ == "__main__":
     main()

@@ -70,6 +70,14 @@ TABLES: dict[str, dict[str, str]] = {
     "comparable_models": {"model": "varchar", "compared_with": "varchar"},
     "job_costs": {"rule_id": "varchar", "component": "varchar", "cost": "varchar", "driver": "varchar"},
     "people_rates": {"role": "varchar", "rate_per_hour": "decimal(18,6)", "currency": "varchar"},
+    "recipients": {
+        "recipient_kind": "varchar",
+        "recipient": "varchar",
+        "name": "varchar",
+        "address": "varchar",
+        "owner": "varchar",
+        "locale": "varchar",
+    },
     "budgets": {
         "scope": "varchar",
         "scope_value": "varchar",
@@ -89,6 +97,10 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("cost_sharing", "receivers"),
     ("supporting_costs", "among"),
     ("training_runs", "model_version"),
+    ("recipients", "name"),
+    ("recipients", "address"),
+    ("recipients", "owner"),
+    ("recipients", "locale"),
     ("budgets", "scope_value"),
     ("budgets", "cost"),
 }
@@ -134,6 +146,7 @@ CHOICES = {
     ("job_costs", "component"): JOB_COMPONENTS,
     ("budgets", "scope"): BUDGET_SCOPES,
     ("budgets", "cost"): ("gpu", "everything"),
+    ("recipients", "recipient_kind"): ("cost_centre", "tenant", "bucket"),
 }
 #: Steps of cost_sharing.csv: int_costs__shared takes one after the other.
 SHARING_STEPS = 9
@@ -166,6 +179,9 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "training_runs": (("life", "try_cast(life as decimal(18,0)) <= 0", "is not above 0"),),
+    "recipients": (
+        ("locale", "not regexp_matches(locale, '^[a-z]{2,3}([_-][A-Z][a-z]{3})?([_-][A-Z]{2})?$')", "is no locale such as de_DE"),
+    ),
     "teams": (("team", *_IS_BUCKET),),
     "owners": (("team", *_IS_BUCKET),),
     "resource_rates": (("rate", "try_cast(rate as double) < 0", "is negative"),),
@@ -274,6 +290,7 @@ ONE_IN_FORCE = {
     "resource_rates": "split || ' ' || resource || ' ' || coalesce(gpu_model, '')",
     "required_tags": "tag",
     "budgets": "scope || ' ' || coalesce(scope_value, '') || ' ' || coalesce(cost, '')",
+    "recipients": "recipient_kind || ' ' || recipient",
     "price_books": "book",
     "job_costs": "rule_id",
     "people_rates": "role",
@@ -294,6 +311,7 @@ SAME = {
     "comparable_models": "pair of models",
     "cost_sharing": "cost and step",
     "budgets": "scope and cost",
+    "recipients": "recipient",
 }
 #: Rule files that decide no charge: what they say is looked at beside it.
 NO_COST = (
@@ -305,4 +323,7 @@ NO_COST = (
     "training_runs",
     "comparable_models",
     "budgets",
+    "recipients",
 )
+#: Rule files that say how something is shown: no day is built again when they change.
+ONLY_SHOWN = ("recipients",)
