@@ -3,7 +3,8 @@
     python bench/statements.py WORKSPACE [--period 2026-09] [--teams 40] [--runs 3]
 
 Takes a workspace that was run, copies its warehouse, makes of what is charged in the month as many cost centres as asked, with a month
-before it, and prints the seconds of freezing once, and of all statements and of their figures alone, per run; then the medians.
+before it, and prints the seconds of freezing once, and per run of the figures alone, of all statements with their figures,
+and of the processor for both; then the medians.
 """
 
 import argparse
@@ -71,12 +72,13 @@ def main() -> None:
             print(f"freeze {time.perf_counter() - started:.2f}")
         runs = []
         for _ in range(options.runs):
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             with workspace.connect() as db:
                 statements_of(db, folder, options.period)
             figured = time.perf_counter()
             issued = issue(workspace, options.period, folder, place / "out", draft=True)
-            runs.append({"figures": figured - started, "all": time.perf_counter() - figured, "statements": len(issued)})
+            whole = time.perf_counter() - figured
+            runs.append({"figures": figured - started, "all": whole, "cpu": time.process_time() - used, "statements": len(issued)})
         for run in [*runs, {name: statistics.median(run[name] for run in runs) for name in runs[0]}]:
             print("  ".join(f"{name} {figure:7.2f}" for name, figure in run.items()), "" if run in runs else "(median)")
 

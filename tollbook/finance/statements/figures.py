@@ -184,6 +184,10 @@ _QUERIES = {
         from stated_parts where {now} and part not in ('changes', 'rule', 'bill')
         order by recipient_kind, recipient, list_position(['charges', 'markup', 'adjustments'], section), month desc, stated desc, rest nulls first, name, billed_by, reason
     """,
+    "components_before": """
+        select recipient_kind, recipient, name, rest, {stated} as stated_amount
+        from stated_parts where accounting_period < $period::date and part = 'component' order by recipient_kind, recipient, name, rest
+    """,
     "changes": """
         select recipient_kind, recipient, section, component, gpu_model, model, reason, {now_money} as now_amount, {before_money} as before_amount,
             now_quantity, before_quantity, now_rate, before_rate, {volume_money} as volume_amount, {rate_money} as rate_amount

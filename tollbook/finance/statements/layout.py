@@ -132,7 +132,7 @@ class _Shown:
         if before is None:
             return None
         now, before = Decimal(self.content["stated_amount"]), Decimal(before)
-        columns = [self._money("now"), self._money("before"), self._money("difference"), self._named("share", 1, "percent")]
+        columns = [self._money("now"), self._money("before"), self._money("difference"), self._named("change", 1, "percent")]
         return self._table("summary", "before", columns, [(now, before, now - before, (now - before) / abs(before) if before else None)])
 
     def budgets(self) -> Table | None:
@@ -162,16 +162,13 @@ class _Shown:
         rows = [(one["line_number"], one["recorded_at"].date(), one["said_by"], one["note"], one["amount"]) for one in statement.disputes]
         return self._table("summary", "disputes", columns, rows, "disputes")
 
-    def breakdown(self, name: str) -> Table:
+    def breakdown(self, name: str) -> Table | None:
         total = Decimal(self.content["stated_amount"])
-        rows = []
-        for part in self.content["parts"].get(name, []):
-            said = self._component(part["name"]) if name == "component" and "name" in part else part.get("name")
-            amount = _amount(part)
-            rows.append((said or self.words("rest", name, part["rest"]), amount, amount / total if total else None))
-        return self._table(
-            "breakdown", name, [self._named("item", 4), self._money("amount", True), self._named("share", 0.6, "percent")], rows
-        )
+        parts = self.content["parts"].get(name, [])
+        rows = [(self._part(part, name), _amount(part), _amount(part) / total if total else None) for part in parts]
+        columns = [self._named("item", 4), self._money("amount", True), self._named("share", 0.6, "percent")]
+        # where nothing has such a name there is nothing to break down
+        return self._table("breakdown", name, columns, rows if any("name" in part for part in parts) else [])
 
     def changes(self) -> Table | None:
         if self.content["stated_before"] is None:
@@ -196,12 +193,13 @@ class _Shown:
         if change["volume_amount"] is not None:
             now_quantity, before_quantity = Decimal(change["now_quantity"]), Decimal(change["before_quantity"])
             now_rate, before_rate = Decimal(change["now_rate"]), Decimal(change["before_rate"])
+            digits = 1 if change["component"] == "gpu" else 0
             return self.words(
                 "causes",
                 "rate",
                 unit=self.words("units", change["component"]),
-                before=self.words.number(before_quantity, 1),
-                now=self.words.number(now_quantity, 1),
+                before=self.words.number(before_quantity, digits),
+                now=self.words.number(now_quantity, digits),
                 change=self.words.percent(now_quantity / before_quantity - 1, signed=True),
                 rate_change=self.words.percent(now_rate / before_rate - 1, signed=True) if before_rate else "–",
             )
@@ -243,7 +241,7 @@ class _Shown:
     def invoices(self) -> Table:
         columns = [*self._columns(("billed_by", 1.6), ("billing_period", 1, "month"), ("invoices", 2)), self._money("amount", True)]
         rows = [
-            (row["billed_by"], date.fromisoformat(row["billing_period"]), row["invoice_ids"] or self.words("no_invoice"), _amount(row))
+            (row["billed_by"], date.fromisoformat(row["billing_period"]), row["invoice_ids"] or "–", _amount(row))
             for row in self.content["invoices"]
         ]
         return self._table("evidence", "invoices", columns, rows)
@@ -260,11 +258,11 @@ class _Shown:
         columns = [
             self._named("line", 0.42, "count"),
             self._named("section", 0.95),
-            self._named("usage_period", 0.95, "month"),
+            self._named("usage_period", 0.9, "month"),
             self._named("billed_by", 1.2),
-            self._named("component", 1.15),
-            self._named("service", 1.3),
-            self._named("gpu_model", 0.7),
+            self._named("component", 1.35),
+            self._named("service", 1.25),
+            self._named("gpu_model", 0.65),
             self._named("model", 1.1),
             self._named("project", 1.35),
             self._money("amount", True),
@@ -285,16 +283,20 @@ class _Shown:
         return self._table("lines", "lines", columns, rows)
 
     def bars(self) -> list[tuple[str, Decimal | None, Decimal]]:
-        """The components that cost most, of both months."""
+        """The components that cost most in either month: name, last month, this month."""
         known = self.content["stated_before"] is not None
-        found: dict[str, list[Decimal]] = {}
-        for change in self.content["changes"]:
-            said = self.words("sections", "adjustments") if change["section"] == "adjustments" else self._component(change["component"])
-            both = found.setdefault(said, [Decimal(0), Decimal(0)])
-            both[0] += Decimal(change["before_amount"])
-            both[1] += Decimal(change["now_amount"])
-        largest = sorted(found.items(), key=lambda one: -max(map(abs, one[1])))[:8]
-        return [(name, before if known else None, now) for name, (before, now) in largest if before or now]
+        before = {self._part(row): _amount(row) for row in self.content["components_before"]}
+        now = {self._part(row): _amount(row) for row in self.content["parts"].get("component", [])}
+        both = [(name, before.get(name, Decimal(0)), now.get(name, Decimal(0))) for name in (now | before)]
+        largest = sorted(both, key=lambda one: -max(abs(one[1]), abs(one[2])))[:8]
+        return [(name, before if known else None, now) for name, before, now in largest if before or now]
+
+    def _part(self, row: dict[str, Any], breakdown: str = "component") -> str:
+        """What a row of a breakdown is called: its name, or what kind of rest it is."""
+        name = row.get("name")
+        if name is None:
+            return self.words("rest", breakdown, row["rest"])
+        return self._component(name) if breakdown == "component" else name
 
     def _component(self, name: str | None) -> str:
         return "" if name is None else self.words("components", name) if self.words.has("components", name) else name

@@ -42,8 +42,10 @@ class _Book:
         self.workbook = workbook
         self.document = document
         self.words = document.words
+        self._span = 0
+        self._notes: list[tuple[Worksheet, int, int, str, str]] = []
         self._formats: dict[tuple[str, ...], Format] = {}
-        self._widths: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(lambda: 9.0))
+        self._widths: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(lambda: 6.0))
 
     def write(self) -> None:
         """All sheets that have a table."""
@@ -52,9 +54,12 @@ class _Book:
             if not tables:
                 continue
             sheet = self.workbook.add_worksheet(self.words("sheets", name)[:31])
+            self._span = max(5, *(len(table.columns) for table in tables))
+            self._widths["summary"][1] = 22
             row = self._head(sheet) if name == "summary" else self._running_head(sheet)
             for table in tables:
                 row = self._table(sheet, name, table, row)
+            self._write_notes(sheet, name)
             self._set_up(sheet, name)
 
     def _head(self, sheet: Worksheet) -> int:
@@ -70,14 +75,14 @@ class _Book:
         row += 1
         for name, value in document.facts:
             self._text(sheet, row, 0, name, "muted")
-            self._text(sheet, row, 1, value)
+            self._wide(sheet, row, 1, value, "text")
             row += 1
         self._text(sheet, row, 0, self.words("content_hash"), "muted")
-        self._text(sheet, row, 1, document.statement.content_hash)
+        self._wide(sheet, row, 1, document.statement.content_hash, "text")
         self._text(sheet, row + 1, 0, self.words("made_by", version=document.statement.content["tollbook"]), "muted")
         row += 2
         for note in document.notes:
-            self._text(sheet, row, 0, note, "note")
+            self._wide(sheet, row, 0, note, "note")
             row += 1
         return row + 1
 
@@ -91,7 +96,7 @@ class _Book:
         self._text(sheet, row, 0, table.title, "heading")
         head = row + 1
         for place, column in enumerate(table.columns):
-            self._text(sheet, head, place, column.title, "column" if column.is_left else "column_right")
+            self._text(sheet, head, place, column.title, ("column_indented" if place else "column") if column.is_left else "column_right")
             widths[place] = max(widths[place], min(len(column.title) + 3, 24))
         first = head + 1
         for number, cells in enumerate(table.rows, first):
@@ -114,7 +119,7 @@ class _Book:
             sheet.freeze_panes(first, 0)
             sheet.repeat_rows(head)
         if table.note:
-            self._text(sheet, row, 0, table.note, "note")
+            self._wide(sheet, row, 0, table.note, "note")
             row += 1
         return row + 1
 
@@ -122,7 +127,7 @@ class _Book:
         if value is None:
             return
         if kind == "text":
-            self._text(sheet, row, place, str(value))
+            self._text(sheet, row, place, str(value), "text" if place == 0 else "indented")
         elif kind in ("month", "day"):
             sheet.write_datetime(row, place, value, self._format(kind, "left"))
         else:
@@ -131,6 +136,17 @@ class _Book:
     def _text(self, sheet: Worksheet, row: int, place: int, value: str, style: str = "text") -> None:
         """Text as text: a value that begins like a formula stays what it is."""
         sheet.write_string(row, place, shown(value)[:_LONGEST], self._format(style))
+
+    def _wide(self, sheet: Worksheet, row: int, place: int, value: str, style: str) -> None:
+        """Text over the columns of the sheet, in as many lines as it takes."""
+        self._notes.append((sheet, row, place, shown(value)[:_LONGEST], style))
+
+    def _write_notes(self, sheet: Worksheet, name: str) -> None:
+        for _, row, place, value, style in (note for note in self._notes if note[0] is sheet):
+            room = sum(self._widths[name][column] for column in range(place, self._span))
+            sheet.merge_range(row, place, row, self._span - 1, "", self._format(style, "wrapped"))
+            sheet.write_string(row, place, value, self._format(style, "wrapped"))
+            sheet.set_row(row, 13.5 * (1 + int(len(value) // room)))
 
     def _format(self, *names: str) -> Format:
         if names not in self._formats:
@@ -150,7 +166,7 @@ class _Book:
             sheet.set_landscape()
         # an ampersand begins a code there
         said = shown(self.document.statement.statement_id)[:80].replace("&", "&&")
-        sheet.set_footer(f"&L&8{said}&R&8" + self.words("page", page="&P", pages="&N"))
+        sheet.set_footer(f"&L&8 {said}&R&8 " + self.words("page", page="&P", pages="&N"))
         if self.document.statement.is_draft:
             sheet.set_header(f"&R&B{self.words('draft')}")
 
@@ -158,18 +174,21 @@ class _Book:
 def _width(kind: str, value: Any) -> float:
     if kind == "text":
         return min(len(str(value or "")) + 2, 44)
-    return 16 if kind in ("money", "month") else 13
+    return {"money": 16, "month": 16, "count": len(f"{value or 0:,}") + 2}.get(kind, 13)
 
 
 _LOOKS: dict[str, dict[str, Any]] = {
     "text": {},
-    "left": {"align": "left"},
+    "indented": {"indent": 1},
+    "left": {"align": "left", "indent": 1},
+    "wrapped": {"text_wrap": True, "valign": "top"},
     "title": {"bold": True, "font_size": 15, "font_color": _INK},
     "heading": {"bold": True, "font_size": 12, "font_color": _INK},
     "muted": {"font_color": "#5F6F7B"},
     "note": {"font_color": "#5F6F7B", "italic": True, "font_size": 9},
     "draft": {"bold": True, "font_size": 14, "font_color": "#B3261E"},
     "column": {"bold": True, "bg_color": _PALE, "bottom": 1, "bottom_color": _RULE},
+    "column_indented": {"bold": True, "bg_color": _PALE, "bottom": 1, "bottom_color": _RULE, "indent": 1},
     "column_right": {"bold": True, "bg_color": _PALE, "bottom": 1, "bottom_color": _RULE, "align": "right"},
     "total": {"bold": True, "top": 1, "top_color": _INK},
     "sum": {"bold": True, "top": 1, "top_color": _INK},
