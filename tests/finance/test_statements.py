@@ -4,8 +4,10 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.statement_months import AUGUST, OCTOBER, SEPTEMBER, add, charge, close, month_of, post, reopen
+from tollbook.cli import app
 from tollbook.errors import ConfigError, TollbookError
 from tollbook.finance import statements
 from tollbook.finance.statements.issuing import file_name
@@ -146,6 +148,17 @@ def test_only_a_closed_month_is_issued_and_a_draft_is_recorded_nowhere(month):
     reopen(month)
     with pytest.raises(TollbookError, match="2026-09 is not closed"):
         statements.issue_closed(month, SEPTEMBER)
+
+
+def test_the_command_says_what_it_issued(month):
+    close(month)
+    done = CliRunner().invoke(app, ["statements", "2026-09", "-w", str(month.root), "--no-pdf", "--out", str(month.root / "here")])
+    assert done.exit_code == 0, done.output
+    assert "153.74 USD charged; 5 statements" in done.output and "2026-09/CC-A/1" in done.output
+    assert sorted(file.suffix for file in (month.root / "here").iterdir()) == [".xlsx"] * 5
+    assert [row[0] for row in recorded(month)] == sorted(
+        f"2026-09/{name}/1" for name in ("CC-A", "CC-C", "b", "bucket:idle", "tenant:acme")
+    )
 
 
 def test_a_month_without_charges_and_a_name_that_nobody_has_are_errors(tmp_path, month):

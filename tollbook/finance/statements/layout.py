@@ -40,11 +40,11 @@ class Table:
 
     @property
     def totals(self) -> list[Any] | None:
-        """What the last row says: sums; None where no column has one."""
+        """What the last row says: sums, of columns that have a figure; None where no column is summed."""
         if not any(column.is_summed for column in self.columns):
             return None
-        cells = zip(self.columns, zip(*self.rows, strict=True), strict=True) if self.rows else ((column, ()) for column in self.columns)
-        return [sum((value for value in values if value is not None), Decimal(0)) if column.is_summed else None for column, values in cells]
+        figures = [[value for value in values if value is not None] for values in zip(*self.rows, strict=True)]
+        return [sum(values) if column.is_summed and values else None for column, values in zip(self.columns, figures, strict=True)]
 
 
 @dataclass
@@ -74,6 +74,7 @@ def document_of(statement: Statement, words: Wording, recipient: dict[str, str |
         (words("mode"), words("modes", statement.mode)),
         (words("currency"), statement.currency),
         (words("known_at"), words.moment(datetime.fromisoformat(content["known_at"]))),
+        (words("content_hash"), statement.content_hash),
     ]
     notes = [words("draft_note")] if statement.is_draft else []
     if statement.recipient_kind in ("tenant", "bucket"):
@@ -165,7 +166,7 @@ class _Shown:
     def breakdown(self, name: str) -> Table | None:
         total = Decimal(self.content["stated_amount"])
         parts = self.content["parts"].get(name, [])
-        rows = [(self._part(part, name), _amount(part), _amount(part) / total if total else None) for part in parts]
+        rows = [(self._part(part, name), _amount(part), _amount(part) / total if total > 0 else None) for part in parts]
         columns = [self._named("item", 4), self._money("amount", True), self._named("share", 0.6, "percent")]
         # where nothing has such a name there is nothing to break down
         return self._table("breakdown", name, columns, rows if any("name" in part for part in parts) else [])

@@ -137,12 +137,8 @@ class _Story:
         """Head, notes, tables."""
         yield from self._head()
         for table in self.document.tables:
-            yield CondPageBreak(30 * mm)
+            yield CondPageBreak(32 * mm)
             yield from self._table(table, self._chart() if table.title == self.words("tables", "component") else [])
-        yield Spacer(0, 4 * mm)
-        yield Paragraph(f"{self.words('content_hash')}: {self.document.statement.content_hash}", self.note)
-        if self._has_marks():
-            yield Paragraph(fonts.marked(self.words("missing_glyphs")), self.note)
 
     def _head(self) -> Iterable[Flowable]:
         document = self.document
@@ -162,12 +158,11 @@ class _Story:
         ]
         yield DrawnTable(facts, [34 * mm, _WIDTH - 34 * mm], style=_FACTS)
         yield Spacer(0, 2.5 * mm)
-        for note in document.notes:
+        for note in [*document.notes, *([self.words("missing_glyphs")] if self._has_marks() else [])]:
             yield Paragraph(fonts.marked(note), self.note)
 
     def _table(self, table: Table, after: Sequence[Flowable]) -> Iterable[Flowable]:
-        total_width = sum(column.width for column in table.columns)
-        widths = [column.width / total_width * _WIDTH for column in table.columns]
+        widths = self._widths(table)
         header = [
             Paragraph(fonts.marked(column.title, bold=True), self.strong if column.is_left else self.strong_right)
             for column in table.columns
@@ -195,6 +190,22 @@ class _Story:
             yield KeepTogether([*heading, drawn, *note, *after])
         else:
             yield from (*heading, drawn, *note, *after)
+
+    def _widths(self, table: Table) -> list[float]:
+        """The columns' shares of the page, but dates and figures in one line; words give way."""
+        whole = sum(column.width for column in table.columns)
+        widths = [column.width / whole * _WIDTH for column in table.columns]
+        fixed: dict[int, float] = {}
+        for place, column in enumerate(table.columns):
+            if column.kind != "text":
+                cells = [row[place] for row in table.rows] + ([table.totals[place]] if table.totals else [])
+                said = {self._plain(column, value) for value in cells if value is not None}
+                needed = max((stringWidth(one, fonts.base(bold=True), self.text.fontSize) for one in said), default=0) + 2 * _PADDING + 2
+                if needed > widths[place]:
+                    fixed[place] = needed
+        room = sum(width for place, width in enumerate(widths) if place not in fixed)
+        shrunk = (_WIDTH - sum(fixed.values())) / room if room else 1
+        return [fixed.get(place, width * shrunk) for place, width in enumerate(widths)]
 
     def _cell(self, column: Column, value: Any, width: float) -> str | Paragraph:
         if value is None:

@@ -77,10 +77,8 @@ class _Book:
             self._text(sheet, row, 0, name, "muted")
             self._wide(sheet, row, 1, value, "text")
             row += 1
-        self._text(sheet, row, 0, self.words("content_hash"), "muted")
-        self._wide(sheet, row, 1, document.statement.content_hash, "text")
-        self._text(sheet, row + 1, 0, self.words("made_by", version=document.statement.content["tollbook"]), "muted")
-        row += 2
+        self._text(sheet, row, 0, self.words("made_by", version=document.statement.content["tollbook"]), "muted")
+        row += 1
         for note in document.notes:
             self._wide(sheet, row, 0, note, "note")
             row += 1
