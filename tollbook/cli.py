@@ -16,7 +16,7 @@ import duckdb
 import typer
 from rich.table import Table
 
-from tollbook import commands_close, commands_explain_ledger, commands_journal, commands_restatement, pipeline
+from tollbook import commands_close, commands_explain_ledger, commands_journal, commands_restatement, commands_statements, pipeline
 from tollbook.console import Format, WorkspaceOption, console, errors
 from tollbook.console import tell as _tell
 from tollbook.errors import TollbookError
@@ -485,6 +485,7 @@ def _fail_on(reports: list) -> None:
 commands_journal.register(app, export_app)
 commands_restatement.register(app)
 commands_close.register(app)
+commands_statements.register(app)
 
 if __name__ == "__main__":
     main()

@@ -16,6 +16,27 @@ from tollbook.sources.typing import text
 MANIFEST = "manifest.json"
 
 _MONTH = "usage_date >= $period and usage_date < $period + interval 1 month"
+# How much was used, by who is charged for it: GPU-hours (of what nobody held, by layer) and tokens.
+_USAGE = """
+    from (
+        select
+            case when is_held then team end as team, case when is_held then cost_centre end as cost_centre,
+            case when is_held then tenant end as tenant, case when not is_held then layer end as bucket, 'gpu' as component, gpu_model, model,
+            sum(case when is_held then held_gpu_hours else gpu_hours end::decimal(38, 9)) as quantity
+        from engineering.fct_gpu_hours
+        where {month}
+        group by all
+        union all
+        select
+            team, cost_centre, tenant, null, case when serving_cost is null then 'tokens_vendor' else 'tokens_self_hosted' end, null, model,
+            sum(token_count)
+        from product.fct_token_costs
+        where {month}
+        group by all
+    )
+    where quantity > 0
+    order by all
+"""
 #: The files and what is in them; postings are those of the accounting period, the rest is of the usage days they speak of.
 FILES = {
     "postings": "from ledger.postings where accounting_period = $period and recorded_at <= $known_at order by posting_id",
@@ -27,6 +48,8 @@ FILES = {
     "shared_costs": f"from finance.fct_shared_costs where {_MONTH} order by all",
     "gpu_hours": f"from engineering.fct_gpu_hours where {_MONTH} order by all",
     "token_costs": f"from product.fct_token_costs where {_MONTH} order by all",
+    "usage": _USAGE.format(month=_MONTH),
+    "usage_before": _USAGE.format(month="usage_date >= $period - interval 1 month and usage_date < $period"),
     "tenant_costs": f"from product.fct_tenant_costs where {_MONTH} order by all",
     "jobs": "from engineering.fct_jobs where last_ended_at >= $period and last_ended_at < $period + interval 1 month order by all",
     "charges": (

@@ -70,7 +70,7 @@ TABLES = {
         "content_hash": "varchar",
         "folder": "varchar",
     },
-    # one row per statement that was issued: what it was made of, and its hash
+    # one row per statement issued: a recipient's month, a version for each close
     "statements": {
         "statement_id": "varchar",
         "accounting_period": "date",
@@ -87,6 +87,7 @@ TABLES = {
         "content_hash": "varchar",
         "folder": "varchar",
     },
+    # one row per line of a statement, as it was stated
     "statement_lines": {
         "statement_id": "varchar",
         "line_number": "integer",

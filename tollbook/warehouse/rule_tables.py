@@ -70,6 +70,14 @@ TABLES: dict[str, dict[str, str]] = {
     "comparable_models": {"model": "varchar", "compared_with": "varchar"},
     "job_costs": {"rule_id": "varchar", "component": "varchar", "cost": "varchar", "driver": "varchar"},
     "people_rates": {"role": "varchar", "rate_per_hour": "decimal(18,6)", "currency": "varchar"},
+    "recipients": {
+        "recipient_kind": "varchar",
+        "recipient": "varchar",
+        "name": "varchar",
+        "address": "varchar",
+        "owner": "varchar",
+        "locale": "varchar",
+    },
     "budgets": {
         "scope": "varchar",
         "scope_value": "varchar",
@@ -108,6 +116,10 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("cost_sharing", "receivers"),
     ("supporting_costs", "among"),
     ("training_runs", "model_version"),
+    ("recipients", "name"),
+    ("recipients", "address"),
+    ("recipients", "owner"),
+    ("recipients", "locale"),
     ("budgets", "scope_value"),
     ("budgets", "cost"),
     ("budgets", "owner"),
@@ -173,6 +185,7 @@ CHOICES = {
     ("budgets", "cost"): ("gpu", "everything"),
     ("internal_prices", "unit"): ("gpu_hour", "million_tokens", "percent"),
     ("accounts", "account"): LEDGER_ACCOUNTS,
+    ("recipients", "recipient_kind"): ("cost_centre", "tenant", "bucket"),
 }
 #: Steps of cost_sharing.csv: int_costs__shared takes one after the other.
 SHARING_STEPS = 9
@@ -205,6 +218,9 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
     "training_runs": (("life", "try_cast(life as decimal(18,0)) <= 0", "is not above 0"),),
+    "recipients": (
+        ("locale", "not regexp_matches(locale, '^[a-z]{2,3}([_-][A-Z][a-z]{3})?([_-][A-Z]{2})?$')", "is no locale such as de_DE"),
+    ),
     "teams": (("team", *_IS_BUCKET),),
     "owners": (("team", *_IS_BUCKET),),
     "resource_rates": (("rate", "try_cast(rate as double) < 0", "is negative"),),
@@ -332,6 +348,7 @@ ONE_IN_FORCE = {
     "resource_rates": "split || ' ' || resource || ' ' || coalesce(gpu_model, '')",
     "required_tags": "tag",
     "budgets": "scope || ' ' || coalesce(scope_value, '') || ' ' || coalesce(cost, '')",
+    "recipients": "recipient_kind || ' ' || recipient",
     "price_books": "book",
     "job_costs": "rule_id",
     "people_rates": "role",
@@ -359,6 +376,7 @@ SAME = {
     "budgets": "scope and cost",
     "internal_prices": "unit, component, gpu_model and model",
     "accounts": "account and patterns",
+    "recipients": "recipient",
 }
 #: Rule files that decide no charge: what they say is looked at beside it.
 NO_COST = (
@@ -372,6 +390,7 @@ NO_COST = (
     "budgets",
     "internal_prices",
     "accounts",
+    "recipients",
 )
 #: Rule files that say how something is shown: no day is built again when they change.
-ONLY_SHOWN = ("accounts",)
+ONLY_SHOWN = ("accounts", "recipients")

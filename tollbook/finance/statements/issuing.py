@@ -1,0 +1,252 @@
+"""Issue a month's statements: written as files for those who read them, recorded in the ledger for those who ask later what was said."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from tollbook.errors import TollbookError
+from tollbook.finance import freeze, ledger, periods
+from tollbook.finance.statements import lines
+from tollbook.finance.statements.figures import Statement, statements_of
+from tollbook.finance.statements.layout import document_of
+from tollbook.finance.statements.wording import DEFAULT, Wording
+from tollbook.warehouse import config, lock, schema
+from tollbook.workspace import Workspace
+
+#: What may stand in a file's name; all else becomes an underscore, and the name gets a mark of its own.
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+|\.{2,}|^[.-]+")
+
+
+def issue(
+    workspace: Workspace,
+    period: date,
+    folder: Path,
+    out: Path,
+    draft: bool = False,
+    locale: str | None = None,
+    recipients: Sequence[str] | None = None,
+    pdf: bool = True,
+    tell: Callable[[str], None] = print,
+) -> list[Statement]:
+    """Write the statements of ``period`` (first of a month) from its frozen ``folder`` to ``out``; return them, with their files.
+
+    Unless it is a draft they are recorded in ``ledger.statements`` and ``ledger.statement_lines``, in one transaction: once for each
+    frozen folder. What is issued again from the same folder is the same statement; another folder, frozen after a reopening, makes
+    its next version. ``recipients`` restricts to some (a cost centre, bucket or tenant); ``locale`` stands before those of
+    ``config/recipients.csv``.
+
+    Raises:
+        TollbookError: the folder is not what was frozen, nothing is charged, nobody is called so, or a statement that was issued
+            from this folder would say something else now; nothing is recorded then.
+    """
+    with lock.writing(workspace, "tollbook statements", tell=tell), workspace.connect() as db:
+        schema.ensure(db)
+        config.replace(db, "recipients", workspace.config / "recipients.csv")
+        statements = _wanted(statements_of(db, folder, period), recipients)
+        known = _recipients(db, period)
+        kept_as = _name_of(workspace, folder)
+        for statement in statements:
+            statement.is_draft = draft
+            statement.locale = locale or known.get((statement.recipient_kind, statement.recipient), {}).get("locale") or DEFAULT
+        new = [] if draft else _number(db, statements, period, kept_as)
+        _add_disputes(db, statements)
+        workspace.temp.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=workspace.temp) as temporary:
+            _write(statements, known, Path(temporary), pdf)
+            if new:
+                _record(db, new, period, kept_as)
+            out.mkdir(parents=True, exist_ok=True)
+            for statement in statements:
+                statement.files = [Path(shutil.move(file, out / file.name)) for file in statement.files]
+    return statements
+
+
+def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **options) -> list[Statement]:
+    """``issue`` from the folder that the last close of ``period`` kept, to ``statements/<month>`` by default.
+
+    Raises:
+        TollbookError: the month is not closed.
+    """
+    with workspace.connect() as db:
+        schema.ensure(db)
+        closed = period in ledger.closed_periods(db)
+        last = periods.last_close(db, period)
+    if not closed:
+        raise TollbookError(
+            f"{period:%Y-%m} is not closed, so its statements cannot be issued. Close it with `tollbook close {period:%Y-%m}`,"
+            " or see what they would say with --draft."
+        )
+    return issue(workspace, period, workspace.closed / last[1], out or workspace.statements / last[1], **options)
+
+
+def issue_draft(
+    workspace: Workspace, period: date, out: Path | None = None, tell: Callable[[str], None] = print, **options
+) -> list[Statement]:
+    """``issue`` what would be stated if the month were closed now: frozen for the moment, marked as a draft, recorded nowhere.
+
+    Raises:
+        TollbookError: the newest build is not posted, or nothing is charged in the month.
+    """
+    with lock.writing(workspace, "tollbook statements --draft", tell=tell):
+        workspace.temp.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=workspace.temp) as temporary:
+            folder = Path(temporary) / "month"
+            with workspace.connect() as db:
+                schema.ensure(db)
+                if not ledger.is_posted(db):
+                    raise TollbookError("the ledger does not have the newest build yet. Run `tollbook run`, or `tollbook post`, first.")
+                freeze.freeze(db, period, ledger.next_moment(db), workspace.currency, folder)
+            out = out or workspace.statements / f"{period:%Y-%m}-draft"
+            return issue(workspace, period, folder, out, draft=True, tell=tell, **options)
+
+
+def _wanted(statements: list[Statement], recipients: Sequence[str] | None) -> list[Statement]:
+    if not recipients:
+        return statements
+    wanted = [statement for statement in statements if statement.recipient in recipients]
+    missing = sorted(set(recipients) - {statement.recipient for statement in wanted})
+    if missing:
+        known = ", ".join(statement.recipient for statement in statements)
+        raise TollbookError(f"nothing is charged to {', '.join(missing)} in {statements[0].period:%Y-%m}. Charged are: {known}.")
+    return wanted
+
+
+def _recipients(db: duckdb.DuckDBPyConnection, period: date) -> dict[tuple[str, str], dict[str, str | None]]:
+    """What ``config/recipients.csv`` says of each on the last day of the month."""
+    rows = db.execute(
+        "select lower(trim(recipient_kind)), recipient, locale, name, address, owner from config.recipients"
+        " where coalesce(valid_from, '0001-01-01') < $period::date + interval 1 month"
+        " and coalesce(valid_to, '9999-12-31') >= $period::date + interval 1 month",
+        {"period": period},
+    ).fetchall()
+    return {(kind, recipient): dict(zip(("locale", "name", "address", "owner"), said, strict=True)) for kind, recipient, *said in rows}
+
+
+def _name_of(workspace: Workspace, folder: Path) -> str:
+    """A frozen folder as the ledger names it: within the folder of closed months, which may move with the workspace."""
+    folder = folder.resolve()
+    return str(folder.relative_to(workspace.closed)) if folder.is_relative_to(workspace.closed) else str(folder)
+
+
+def _number(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: date, folder: str) -> list[Statement]:
+    """Give each statement its version; return those that were not issued from this folder before."""
+    issued = {
+        (kind, recipient): (newest, versions, hashes)
+        for kind, recipient, newest, versions, hashes in db.execute(
+            "select recipient_kind, recipient, max(version), map_from_entries(list((folder, version))), map_from_entries(list((folder, content_hash)))"
+            " from ledger.statements where accounting_period = ? group by recipient_kind, recipient",
+            [period],
+        ).fetchall()
+    }
+    new = []
+    for statement in statements:
+        newest, versions, hashes = issued.get((statement.recipient_kind, statement.recipient), (0, {}, {}))
+        statement.version = versions.get(folder, newest + 1)
+        if folder not in versions:
+            new.append(statement)
+        elif hashes[folder] != statement.content_hash:
+            raise TollbookError(
+                f"statement {statement.statement_id} was issued from {folder} with content hash {hashes[folder]} and would now have"
+                f" {statement.content_hash}. Nothing was issued. It was made by Tollbook {statement.content['tollbook']}; use that version."
+            )
+    return new
+
+
+def _add_disputes(db: duckdb.DuckDBPyConnection, statements: list[Statement]) -> None:
+    """The disputes of these statements, of whatever version, that nobody has accepted or rejected."""
+    if not db.execute("select count(*) from duckdb_tables() where schema_name = 'ledger' and table_name = 'disputes'").fetchone()[0]:
+        return
+    found = db.execute(
+        """
+        select statements.recipient_kind, statements.recipient, disputes.line_number, disputes.recorded_at, disputes.said_by, disputes.note,
+            disputes.disputed_amount
+        from ledger.disputes inner join ledger.statements using (statement_id)
+        where statements.accounting_period = ?
+        qualify row_number() over (partition by statement_id, line_number order by disputes.recorded_at desc) = 1
+            and disputes.event in ('raised', 'answered')
+        order by disputes.recorded_at, disputes.line_number
+        """,
+        [statements[0].period],
+    )
+    names = ("line_number", "recorded_at", "said_by", "note", "amount")
+    by_recipient = {(statement.recipient_kind, statement.recipient): statement for statement in statements}
+    for kind, recipient, *said in found.fetchall():
+        if (kind, recipient) in by_recipient:
+            by_recipient[kind, recipient].disputes.append(dict(zip(names, said, strict=True)))
+
+
+def _write(statements: list[Statement], known: dict, folder: Path, pdf: bool) -> None:
+    # reportlab and xlsxwriter take a second to import
+    from tollbook.finance.statements import pdf as pdf_file
+    from tollbook.finance.statements import xlsx as xlsx_file
+
+    wordings: dict[str, Wording] = {}
+    names: set[str] = set()
+    for statement in statements:
+        if statement.locale not in wordings:
+            wordings[statement.locale] = Wording(statement.locale, statement.currency, statement.content["digits"])
+        recipient = known.get((statement.recipient_kind, statement.recipient), {})
+        document = document_of(statement, wordings[statement.locale], recipient)
+        name = file_name(statement, names)
+        names.add(name.lower())
+        statement.files = [folder / f"{name}.xlsx", *([folder / f"{name}.pdf"] if pdf else [])]
+        xlsx_file.write(document, statement.files[0])
+        if pdf:
+            pdf_file.write(document, statement.files[1])
+
+
+def file_name(statement: Statement, taken: set[str]) -> str:
+    """A name that any file system takes, of one statement only: ``taken`` are those of others, in lower case."""
+    kind = "" if statement.recipient_kind == "cost_centre" else f"{statement.recipient_kind}_"
+    ending = "draft" if statement.is_draft else f"v{statement.version}"
+    safe = _UNSAFE.sub("_", statement.recipient)[:60]
+    name = f"{statement.period:%Y-%m}_{kind}{safe}_{ending}"
+    if safe != statement.recipient or name.lower() in taken:
+        digest = hashlib.sha256(f"{statement.recipient_kind} {statement.recipient}".encode()).hexdigest()[:10]
+        name = f"{statement.period:%Y-%m}_{kind}{safe}_{digest}_{ending}"
+    return name
+
+
+def _record(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: date, folder: str) -> None:
+    """Add the statements and their lines to the ledger, all or none."""
+    issued_at = ledger.next_moment(db)
+    db.execute(
+        "create or replace temp table issued (statement_id varchar, recipient_kind varchar, recipient varchar, version integer,"
+        " mode varchar, known_at timestamp, locale varchar, currency_code varchar, content_hash varchar)"
+    )
+    db.executemany(
+        "insert into issued values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (one.statement_id, one.recipient_kind, one.recipient, one.version, one.mode, one.content["known_at"], one.locale, one.currency,
+             one.content_hash)
+            for one in statements
+        ],
+    )  # fmt: skip
+    stated = lines.money("stated", statements[0].content["digits"])
+    db.begin()
+    try:
+        db.execute(
+            f"insert into ledger.statements by name select issued.*, accounting_period, charged_cost, {stated} as stated_amount,"
+            " ? as folder, ?::timestamp as issued_at from issued inner join stated_totals using (recipient_kind, recipient)"
+            " where accounting_period = ?::date order by statement_id",
+            [folder, issued_at, period],
+        )
+        db.execute(
+            f"insert into ledger.statement_lines by name select statement_id, line_number, section, usage_period, billed_by, component,"
+            f" service_name, gpu_model, model, project, reason, charged_cost, {stated} as stated_amount, currency_code"
+            " from issued inner join stated_lines using (recipient_kind, recipient) where accounting_period = ?::date"
+            " order by statement_id, line_number",
+            [period],
+        )
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
