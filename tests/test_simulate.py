@@ -335,7 +335,7 @@ def test_a_workspace_without_a_build_has_nothing_to_simulate(workspace, rules):
     empty = workspace("currency: USD\n")
     with pytest.raises(TollbookError, match=r"nothing is built in .* yet"):
         simulate.simulate(empty, [rules(OWNER_PAYS)], tell=quiet)
-    with pipeline._recorded(empty, "load"):
+    with pipeline.recorded(empty, "load"):
         pass
     with pytest.raises(TollbookError, match="there is no day to simulate: nothing is built yet"):
         simulate.simulate(empty, [rules(OWNER_PAYS)], tell=quiet)

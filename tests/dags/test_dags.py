@@ -56,7 +56,8 @@ def test_loads_start_the_build(bag):
     started_by = {asset.name for asset in bag.dags["build_warehouse"].timetable.asset_condition.objects}
     assert made == started_by == {"billing_lines", "telemetry"}
     assert bag.dags["build_warehouse"].get_task("check").upstream_task_ids == {"build"}
-    assert bag.dags["build_warehouse"].get_task("publish").upstream_task_ids == {"check"}
+    assert bag.dags["build_warehouse"].get_task("post").upstream_task_ids == {"check"}
+    assert bag.dags["build_warehouse"].get_task("publish").upstream_task_ids == {"post"}
 
 
 def test_writers_share_the_one_slot_and_loads_are_retried(bag):
