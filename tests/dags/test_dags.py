@@ -100,20 +100,6 @@ def test_the_whole_night_runs_through_airflow_and_twice_is_as_once(bag, airflow_
     assert published(airflow_home) == first
 
 
-def test_a_source_that_fails_fails_alone(bag, airflow_home):
-    import run_nightly
-
-    bill = airflow_home / "landing" / "vendor_bill" / "2026-09.csv"
-    good, before = bill.read_bytes(), published(airflow_home)
-    try:
-        bill.write_bytes(b"")
-        states = {one.map_index: one.state for one in run_nightly.run(bag.dags["load_billing"]) if one.task_id == "load"}
-        assert sorted(states.values()) == ["failed", "success", "success"]
-    finally:
-        bill.write_bytes(good)
-    assert published(airflow_home) == before
-
-
 def test_the_close_is_proposed_a_person_approves_and_nobody_else(bag):
     dag = bag.dags["close_month"]
     assert dag.get_task("approve").upstream_task_ids == {"propose"}
@@ -192,6 +178,20 @@ def test_a_month_is_closed_by_whoever_approves_it_and_by_nobody_who_rejects(bag,
     assert closing(bag, "2026-10-06T07:00:00Z", conf={"period": "2026-10"})[0] == {
         "propose": "failed", "approve": "upstream_failed", "close": "upstream_failed"
     }  # fmt: skip
+
+
+def test_a_source_that_fails_fails_alone(bag, airflow_home):
+    import run_nightly
+
+    bill = airflow_home / "landing" / "vendor_bill" / "2026-09.csv"
+    good, before = bill.read_bytes(), published(airflow_home)
+    try:
+        bill.write_bytes(b"")
+        states = {one.map_index: one.state for one in run_nightly.run(bag.dags["load_billing"]) if one.task_id == "load"}
+        assert sorted(states.values()) == ["failed", "success", "success"]
+    finally:
+        bill.write_bytes(good)
+    assert published(airflow_home) == before
 
 
 def test_the_package_never_imports_airflow(tmp_path):
