@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import jinja2
 
+from tests import scratch_ledgers
 from tollbook.finance import ledger, periods
 from tollbook.finance.tables import KEYS
 from tollbook.warehouse import schema
@@ -27,9 +28,7 @@ def scratch(teams: dict[str, str] | None = None, file: Path | str = ":memory:") 
     db = duckdb.connect(str(file))
     db.execute("set TimeZone = 'UTC'")
     schema.ensure(db)
-    db.execute("create schema intermediate; create schema finance")
-    db.execute("create table finance.fct_charges (source_name varchar, charge_date date, billing_period date, charge_class varchar)")
-    db.execute("create table config.policies (policy varchar, value varchar, valid_from date, valid_to date)")
+    scratch_ledgers.tables_of_a_build(db)
     db.execute("create table config.workspace as select 'USD' as currency_code")
     db.execute("create table config.teams (team varchar, cost_centre varchar, valid_from date, valid_to date)")
     for team, cost_centre in (teams or {}).items():

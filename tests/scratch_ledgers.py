@@ -87,14 +87,18 @@ def write(place: Path | str = ":memory:") -> duckdb.DuckDBPyConnection:
     db = connect(place)
     schema.ensure(db)
     db.execute(f"create table charges ({', '.join(f'{name} {kind}' for name, kind in CHARGE.items())})")
+    tables_of_a_build(db)
+    db.execute(f"create view intermediate.int_ledger_lines as {_computed()}")
+    return db
+
+
+def tables_of_a_build(db) -> None:
+    """What posting reads beside the lines, empty."""
+    db.execute("create schema intermediate; create schema finance")
     db.execute("create table config.policies (policy varchar, value varchar, valid_from date, valid_to date)")
-    db.execute("create schema finance")
     db.execute(
         "create table finance.fct_charges (source_name varchar, charge_date date, charge_period_end timestamp, billing_period date, charge_class varchar)"
     )
-    db.execute("create schema intermediate")
-    db.execute(f"create view intermediate.int_ledger_lines as {_computed()}")
-    return db
 
 
 def charge(db, day: date | str, team: str | None, cost, **columns) -> None:

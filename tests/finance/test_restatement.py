@@ -49,15 +49,19 @@ def may():
     return db
 
 
+def correction_line(db):
+    db.execute("insert into finance.fct_charges values ('bill', ?, ?, ?, 'Correction')", [DAY, DAY + timedelta(days=1), JUNE])
+
+
 def as_delta(db):
     delivery(db, "2026-06.csv", [DAY])
-    db.execute("insert into finance.fct_charges values ('bill', ?, ?, 'Correction')", [DAY, JUNE])
+    correction_line(db)
     night(db, "june", [owned("1500", "R-111"), owned("-300", "R-111", billing_period=JUNE), owned("300", "R-222", billing_period=JUNE)])
 
 
 def as_ledger(db):
     delivery(db, "2026-06.csv", [DAY])
-    db.execute("insert into finance.fct_charges values ('bill', ?, ?, 'Correction')", [DAY, JUNE])
+    correction_line(db)
     back = [owned("-1500", "R-111", billing_period=JUNE), owned("1200", "R-111", billing_period=JUNE)]
     night(db, "june", [owned("1500", "R-111"), *back, owned("300", "R-222", billing_period=JUNE)])
 
