@@ -43,18 +43,17 @@ FILES = {
     "postings_before": "from ledger.postings where accounting_period = $period - interval 1 month and recorded_at <= $known_at order by posting_id",
     "allocation": (
         "from intermediate.int_costs__detailed where usage_date in (select usage_date from ledger.postings"
-        " where accounting_period = $period and recorded_at <= $known_at and bucket is not null) order by all"
+        " where accounting_period = $period and recorded_at <= $known_at and bucket is not null)"
     ),
     "shared_costs": f"from finance.fct_shared_costs where {_MONTH} order by all",
-    "gpu_hours": f"from engineering.fct_gpu_hours where {_MONTH} order by all",
-    "token_costs": f"from product.fct_token_costs where {_MONTH} order by all",
+    "gpu_hours": f"from engineering.fct_gpu_hours where {_MONTH}",
+    "token_costs": f"from product.fct_token_costs where {_MONTH}",
     "usage": _USAGE.format(month=_MONTH),
     "usage_before": _USAGE.format(month="usage_date >= $period - interval 1 month and usage_date < $period"),
     "tenant_costs": f"from product.fct_tenant_costs where {_MONTH} order by all",
-    "jobs": "from engineering.fct_jobs where last_ended_at >= $period and last_ended_at < $period + interval 1 month order by all",
+    "jobs": "from engineering.fct_jobs where last_ended_at >= $period and last_ended_at < $period + interval 1 month",
     "charges": (
         "from finance.fct_charges where billing_period = $period or (charge_date >= $period and charge_date < $period + interval 1 month)"
-        " order by source_name, file_name, file_row"
     ),
     "invoices": "from finance.fct_invoice_tie_out where billing_period = $period order by all",
     "bridge": "from quality.fct_bridge where billing_period = $period order by all",
@@ -62,16 +61,20 @@ FILES = {
     "budgets": "from config.budgets order by all",
     "rule_versions": "from meta.rule_versions order by all",
 }
+#: What a statement is explained by, and none is made of: a draft needs none of it.
+EVIDENCE = ("allocation", "charges")
 
 
-def freeze(db: duckdb.DuckDBPyConnection, period: date, known_at: datetime, currency: str, folder: Path) -> dict:
+def freeze(db: duckdb.DuckDBPyConnection, period: date, known_at: datetime, currency: str, folder: Path, evidence: bool = True) -> dict:
     """Write ``FILES`` and a manifest of their rows and hashes to ``folder`` (made, must be empty); return the manifest.
 
-    ``period`` is the first of a month; what the ledger recorded after ``known_at`` is left out.
+    ``period`` is the first of a month; what the ledger recorded after ``known_at`` is left out, and so is ``EVIDENCE`` where it is not wanted.
     """
     folder.mkdir(parents=True)
     files = {}
     for name, query in FILES.items():
+        if name in EVIDENCE and not evidence:
+            continue
         target = folder / f"{name}.parquet"
         used = {key: value for key, value in (("period", period), ("known_at", known_at)) if f"${key}" in query}
         typed = query.replace("$period", "$period::date").replace("$known_at", "$known_at::timestamp")

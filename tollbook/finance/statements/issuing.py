@@ -103,7 +103,7 @@ def issue_draft(
                 schema.ensure(db)
                 if not ledger.is_posted(db):
                     raise TollbookError("the ledger does not have the newest build yet. Run `tollbook run`, or `tollbook post`, first.")
-                freeze.freeze(db, period, ledger.next_moment(db), workspace.currency, folder)
+                freeze.freeze(db, period, ledger.next_moment(db), workspace.currency, folder, evidence=False)
             out = out or workspace.statements / f"{period:%Y-%m}-draft"
             return issue(workspace, period, folder, out, draft=True, tell=tell, **options)
 
