@@ -1,9 +1,13 @@
 """A demo fleet through the whole night: who is charged what is who really owes what, to the last digit."""
 
+from datetime import date
+from decimal import Decimal
+
 import duckdb
 
 from tollbook import pipeline
 from tollbook.demo import generate
+from tollbook.finance import statements
 from tollbook.workspace import Workspace
 
 
@@ -38,3 +42,11 @@ def test_chargeback_equals_the_truth_the_fleet_was_made_from(tmp_path):
             trained,
         )
         assert db.execute("select sum(cost) from product.fct_request_components").fetchone() == (served + trained,)
+
+        # what is stated in cents is what the bills ask for, over the bridge
+        bridge = dict(db.execute("select term, sum(cost) from quality.fct_bridge group by term").fetchall())
+        over_the_bridge = sum(cost for term, cost in bridge.items() if term not in ("charged", "remainder"))
+    stated = statements.issue_draft(workspace, date(2026, 10, 1), tmp_path / "statements", pdf=False)
+    assert len([one for one in stated if one.recipient_kind == "tenant"]) == 12
+    paid = [one.stated_amount for one in stated if one.recipient_kind != "tenant"]
+    assert len(paid) > 6 and sum(paid) == over_the_bridge.quantize(Decimal("0.01")) > 0

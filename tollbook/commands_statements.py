@@ -36,12 +36,14 @@ def statements(
     write = issuing.issue_draft if draft else issuing.issue_closed
     opened = Workspace.open(workspace)
     issued = write(opened, period.date(), out, locale=locale, recipients=recipient, pdf=pdf, tell=tell)
-    table = Table("statement", "for", "amount", "currency", "content hash")
+    table = Table("statement", "for", f"amount in {issued[0].currency}", "content hash")
     for statement in issued:
         amount = f"{statement.stated_amount:,.2f}"
-        said = (statement.statement_id, statement.recipient_kind.replace("_", " "), amount, statement.currency, statement.content_hash[:16])
+        said = (statement.statement_id, statement.recipient_kind.replace("_", " "), amount, statement.content_hash[:12])
         table.add_row(*map(escape, said))
-    table.columns[0].no_wrap, table.columns[2].justify = True, "right"
+    for column in table.columns:
+        column.no_wrap = column.header != "for"
+    table.columns[2].justify = "right"
     console.print(table, crop=False)
     total = sum(statement.stated_amount for statement in issued if statement.recipient_kind != "tenant")
     tell(f"{total:,.2f} {issued[0].currency} charged; {len(issued)} statements in {issued[0].files[0].parent}")

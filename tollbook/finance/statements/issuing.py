@@ -162,8 +162,6 @@ def _number(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: 
 
 def _add_disputes(db: duckdb.DuckDBPyConnection, statements: list[Statement]) -> None:
     """The disputes of these statements, of whatever version, that nobody has accepted or rejected."""
-    if not db.execute("select count(*) from duckdb_tables() where schema_name = 'ledger' and table_name = 'disputes'").fetchone()[0]:
-        return
     found = db.execute(
         """
         select statements.recipient_kind, statements.recipient, disputes.line_number, disputes.recorded_at, disputes.said_by, disputes.note,
