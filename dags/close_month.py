@@ -56,15 +56,20 @@ def close_month():
     def close(proposal: dict, approval: dict) -> str:
         import logging
 
-        from tollbook.finance import close
+        from tollbook.finance import close, statements
         from tollbook.workspace import Workspace
 
         login = (approval["responded_by_user"] or {}).get("name", "")
         typed = approval["params_input"].get("approved_by", "").strip()
         name = f"{typed} ({login})" if typed and login else typed or login
         period = date.fromisoformat(f"{proposal['period']}-01")
-        report = close.close(Workspace.open(), period, name, accrue=proposal["accrue"], tell=logging.getLogger("tollbook").info)
-        return str(report.folder)
+        workspace, tell = Workspace.open(), logging.getLogger("tollbook").info
+        try:
+            return str(close.close(workspace, period, name, accrue=proposal["accrue"], tell=tell).folder)
+        except close.ClosedAlready as done:
+            # an earlier try closed it: its statements are written again, the same
+            tell(str(done))
+            return str(statements.issue_closed(workspace, period, tell=tell)[0].files[0].parent)
 
     proposal = propose()
     proposal >> approve

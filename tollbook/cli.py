@@ -55,7 +55,7 @@ def main() -> None:
     """Run the command line; an error that Tollbook knows ends with its message and exit status 1."""
     try:
         app()
-    except TollbookError as error:
+    except (TollbookError, OSError, duckdb.IOException) as error:
         errors.print(f"error: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
 

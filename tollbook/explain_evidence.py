@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,7 +24,7 @@ from tollbook.explain_evidence_sql import (
     POSTED_KEYS,
     SERVERS,
 )
-from tollbook.finance import freeze
+from tollbook.finance import freeze, periods
 from tollbook.finance.ledger import BY_HAND
 from tollbook.sources.typing import text
 
@@ -47,19 +46,16 @@ class Evidence:
     Of an accounting period that was closed after ``moment`` it is what was kept then, else what the models say now.
 
     Raises:
-        TollbookError: what is kept of the month was changed.
+        TollbookError: what is kept of the month was changed, or is gone.
     """
 
     def __init__(self, db: duckdb.DuckDBPyConnection, currency: str, closed: Path, period: date, moment: datetime):
         self.db, self.currency = db, currency
         self.as_of, self.said, folder = datetime.max, "as the models say now", None
-        for candidate in closed.glob(f"{period:%Y-%m}*"):
-            # a folder with another ending is not finished
-            known_at = None if candidate.suffix else _known_at(candidate)
-            if known_at is not None and moment <= known_at < self.as_of:
-                self.as_of, folder = known_at, candidate
-        if folder is not None:
-            freeze.manifest_of(folder)
+        kept = periods.kept_after(db, period, moment)
+        if kept:
+            self.as_of, folder = kept[0], closed / kept[1]
+            freeze.manifest_of(folder, kept[2])
             self.said = f"as kept in {closed.name}/{folder.name}"
         for name, (live, kept) in LIVE.items():
             query = f"select * from {live}"
@@ -279,10 +275,3 @@ def _span(group: dict) -> str:
 
 def _cost(row: dict) -> Decimal:
     return row["cost"]
-
-
-def _known_at(folder: Path) -> datetime | None:
-    try:
-        return datetime.fromisoformat(json.loads((folder / freeze.MANIFEST).read_text())["known_at"])
-    except (OSError, ValueError, KeyError):
-        return None

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import duckdb
+import tenacity
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from tollbook.errors import ConfigError
+from tollbook.errors import BusyError, ConfigError
 from tollbook.landing.manifests import KINDS
 
 SETTINGS_FILE = "tollbook.yml"
+#: Seconds that a writer waits for a reader of the warehouse.
+_LONGEST_READ = 60
 # A published file must open in clients from DuckDB 1.5 on.
 STORAGE_VERSION = "v1.5.0"
 
@@ -282,8 +285,26 @@ class Workspace:
         return self.root / ".tmp"
 
     def connect(self, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-        """A connection to the warehouse; times in UTC, nothing fetched from anywhere."""
-        db = duckdb.connect(str(self.warehouse), read_only=read_only, config=self.duckdb_config())
+        """A connection to the warehouse; times in UTC, nothing fetched from anywhere. Who writes waits a minute for those who read.
+
+        Raises:
+            BusyError: another process still had the file open.
+        """
+        try:
+            for attempt in tenacity.Retrying(
+                retry=tenacity.retry_if_exception(lambda error: isinstance(error, duckdb.IOException) and "lock" in str(error)),
+                stop=tenacity.stop_after_delay(0 if read_only else _LONGEST_READ),
+                wait=tenacity.wait_fixed(0.5),
+                reraise=True,
+            ):
+                with attempt:
+                    db = duckdb.connect(str(self.warehouse), read_only=read_only, config=self.duckdb_config())
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise
+            raise BusyError(
+                f"another process has {self.warehouse} open: {str(error).splitlines()[0]}. Ask again when it is done."
+            ) from error
         db.execute("set TimeZone = 'UTC'")
         return db
 

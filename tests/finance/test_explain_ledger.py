@@ -48,7 +48,7 @@ def close(workspace, period):
         moment = ledger.next_moment(db)
         folder = workspace.closed / f"{period:%Y-%m}"
         freeze.freeze(db, period, moment, "USD", folder)
-        periods.record(db, period, "closed", moment, "A. Person", "month end", freeze.content_hash(folder), f"closed/{folder.name}")
+        periods.record(db, period, "closed", moment, "A. Person", "month end", freeze.content_hash(folder), folder.name)
         state(db, period, moment)
 
 

@@ -53,7 +53,7 @@ class CloseReport:
 
 
 class ClosedAlready(TollbookError):
-    """The month is closed, and its statements are written: there is nothing to do."""
+    """The month is closed; its statements are written, or can be from what is kept."""
 
 
 class NotClosed(GateError):
@@ -94,7 +94,7 @@ def close(
                 report = _examined(db, workspace, period, approved_by, waive, accrue, tell)
                 if not report.passes:
                     raise NotClosed(report)
-                report = _closed(db, workspace, run_id, report, approved_by)
+                report = _closed(db, workspace, run_id, report, approved_by, tell)
             tell(f"{period:%Y-%m} is closed: {report.postings:,} postings kept in {report.folder}")
             return _with_statements(workspace, report, tell)
 
@@ -134,15 +134,15 @@ def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: S
     return CloseReport(period, tuple(close_checks.waive(checks, {one.key: one.reason for one in used})), tuple(used))
 
 
-def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved_by: str) -> CloseReport:
+def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved_by: str, tell: Tell) -> CloseReport:
     """Everything that a close writes, in one transaction: what is frozen is what is known at the moment of the close."""
     period = report.period
     (times,) = db.execute("select count(*) from ledger.period_events where accounting_period = ? and event = 'closed'", [period]).fetchone()
     folder = workspace.closed / (f"{period:%Y-%m}" + (f"-{times + 1}" if times else ""))
     # a close that was killed may have left both
     fresh = folder.with_name(folder.name + ".new")
-    for leftover in (fresh, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.rmtree(fresh, ignore_errors=True)
+    _set_aside(folder, tell)
     db.begin()
     try:
         moment = ledger.next_moment(db)
@@ -168,6 +168,15 @@ def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved
     return CloseReport(period, report.checks, report.waivers, moment, folder, content_hash, postings)
 
 
+def _set_aside(folder: Path, tell: Tell) -> None:
+    """Keep what no close of this ledger knows: a killed close left it, or a ledger that was lost closed the month before."""
+    if folder.exists():
+        aside = folder.with_name(f"{folder.name}.unknown-{freeze.content_hash(folder)[:12]}")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(folder, aside)
+        tell(f"{folder} is of no close that the ledger knows; it is kept as {aside.name}")
+
+
 def _reason(report: CloseReport) -> str:
     said = [f"{check.check_id}: {check.observed}" for check in report.checks if check.check_id == "estimates" and check.advice]
     said += [f"{one.check_id}:{one.item} waived by {one.approved_by}: {one.reason}" for one in report.waivers]
@@ -180,7 +189,7 @@ def _with_statements(workspace: Workspace, report: CloseReport, tell: Tell) -> C
 
     try:
         issued = statements.issue(workspace, report.period, report.folder, workspace.statements / report.folder.name, tell=tell)
-    except TollbookError as error:
+    except (TollbookError, OSError, duckdb.Error) as error:
         raise TollbookError(
             f"{report.period:%Y-%m} is closed and kept in {report.folder}, but its statements were not written: {error}"
             f" Mend that and write them with `tollbook statements {report.period:%Y-%m}`."
@@ -189,15 +198,17 @@ def _with_statements(workspace: Workspace, report: CloseReport, tell: Tell) -> C
     return CloseReport(**(vars(report) | {"statements": len(issued)}))
 
 
-def _closed_already(db, workspace: Workspace, period: date) -> TollbookError:
+def _closed_already(db, workspace: Workspace, period: date) -> ClosedAlready:
     closed_at, folder = periods.last_close(db, period)
     (issued,) = db.execute(
         "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, closed_at]
     ).fetchone()
     said = f"{period:%Y-%m} is closed already (at {closed_at:%Y-%m-%d %H:%M} UTC, kept in {workspace.closed / folder})"
     if not issued:
-        return TollbookError(f"{said}, but its statements were not written: `tollbook statements {period:%Y-%m}` writes them.")
-    return ClosedAlready(f"{said}. `tollbook reopen {period:%Y-%m}` opens it again.")
+        return ClosedAlready(f"{said}, but its statements were not written: `tollbook statements {period:%Y-%m}` writes them.")
+    return ClosedAlready(
+        f"{said}. `tollbook statements {period:%Y-%m}` writes its statements again, `tollbook reopen {period:%Y-%m}` opens it."
+    )
 
 
 def _to_disk(folder: Path) -> None:

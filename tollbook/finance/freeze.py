@@ -91,16 +91,20 @@ def freeze(db: duckdb.DuckDBPyConnection, period: date, known_at: datetime, curr
     return manifest
 
 
-def manifest_of(folder: Path) -> dict:
-    """The manifest of a frozen month.
+def manifest_of(folder: Path, expected: str | None = None) -> dict:
+    """The manifest of a frozen month; ``expected`` is the hash that the ledger has of it.
 
     Raises:
-        TollbookError: there is none, or a file is not what was written.
+        TollbookError: there is none, a file is not what was written, or the manifest is not the one that the month was closed with.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
         raise TollbookError(f"{folder} keeps no month: {error}. Bring it back from a backup.") from error
+    if expected is not None and content_hash(folder) != expected:
+        raise TollbookError(
+            f"{folder} is not what the month was closed with: the ledger has another hash of it. Bring it back from a backup."
+        )
     changed = [name for name, file in manifest["files"].items() if not (folder / name).is_file() or _hash(folder / name) != file["sha256"]]
     if changed:
         raise TollbookError(f"{folder} was changed since it was written: {', '.join(changed)}. Bring it back from a backup.")

@@ -40,6 +40,11 @@ def post(db: duckdb.DuckDBPyConnection, run_id: str) -> Posted:
     """
     db.begin()
     try:
+        # a ledger that knows of no run is behind the models on every day
+        db.execute(
+            "insert into meta.unposted_days select distinct usage_date from intermediate.int_ledger_lines"
+            " where not exists (select 1 from ledger.runs)"
+        )
         recorded_at = next_moment(db)
         db.execute(_PERIODS)
         db.execute(_DAYS)

@@ -78,7 +78,7 @@ def parse(db: duckdb.DuckDBPyConnection, said: str) -> Moment:
         return Moment(_closed_at(db, period(match[1])), said)
     try:
         at = datetime.fromisoformat(said)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise TollbookError(
             f"`{said}` is no moment: write 2026-10-05T12:00 (UTC), 2026-10-05, close:2026-09 or now. `tollbook ledger runs` lists"
             " when something was recorded."
@@ -96,7 +96,7 @@ def period(said: str) -> date:
     """
     try:
         return datetime.strptime(said, "%Y-%m").date()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise TollbookError(f"`{said}` is no month: write it as 2026-09.") from None
 
 

@@ -47,6 +47,28 @@ def record(
     )
 
 
+def hash_of(db: duckdb.DuckDBPyConnection, folder: str) -> str | None:
+    """The hash of what a close kept in ``folder`` (its name within the folder of closed months); None where no close did."""
+    row = db.execute("select content_hash from ledger.period_events where event = 'closed' and folder = ?", [folder]).fetchone()
+    return row and row[0]
+
+
+def kept(db: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """The folder of each close, and the hash of what is in it."""
+    return db.execute(
+        "select folder, content_hash from ledger.period_events where event = 'closed' and folder is not null order by recorded_at"
+    ).fetchall()
+
+
+def kept_after(db: duckdb.DuckDBPyConnection, period: date, moment: datetime) -> tuple[datetime, str, str] | None:
+    """The first close of ``period`` at ``moment`` or later: when, its folder and the hash of what is in it; None where there is none."""
+    return db.execute(
+        "select recorded_at, folder, content_hash from ledger.period_events where accounting_period = ? and event = 'closed'"
+        " and recorded_at >= ? and folder is not null order by recorded_at limit 1",
+        [period, moment],
+    ).fetchone()
+
+
 def last_close(db: duckdb.DuckDBPyConnection, period: date) -> tuple[datetime, str] | None:
     """When ``period`` was closed last and the folder that keeps it; None where it never was."""
     return db.execute(

@@ -61,7 +61,7 @@ def reading(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
         raise TollbookError(f"nothing is loaded in {workspace.root} yet. Run `tollbook run`.")
     try:
         db = workspace.connect(read_only=True)
-    except duckdb.IOException as error:
+    except BusyError as error:
         raise BusyError(f"{holder(workspace)} is writing to {workspace.root} just now; ask again when it is done.") from error
     with db:
         known = {row[0] for row in db.execute("select table_name from information_schema.tables where table_schema = 'ledger'").fetchall()}

@@ -52,7 +52,8 @@ def publish(workspace: Workspace, tell: Callable[[str], None]) -> None:
         db.execute(
             "create table published.quality.publication as select now()::timestamp as published_at, ? as run_id, ? as status,"
             " ? as warnings, (select max(usage_date) from finance.fct_chargeback_days) as newest_usage_date,"
-            " (select max(recorded_at) from (select recorded_at from ledger.runs union all select recorded_at from ledger.postings)) as known_at",
+            " (select max(recorded_at) from (select recorded_at from ledger.runs union all select recorded_at from ledger.postings"
+            " union all select recorded_at from ledger.period_events union all select recorded_at from ledger.disputes)) as known_at",
             [run_id, "warned" if warnings else "clean", warnings],
         )
         as_of.create_macros(db, "published")

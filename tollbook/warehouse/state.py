@@ -7,19 +7,23 @@ import json
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tollbook import __version__
 from tollbook.errors import TollbookError
-from tollbook.warehouse import lock
-from tollbook.workspace import Workspace
+from tollbook.finance import freeze, periods
+from tollbook.warehouse import lock, schema
+from tollbook.workspace import Settings, Workspace
 
 _PARTS = ("tollbook.yml", "config", "deliveries", "warehouse.duckdb", "closed", "statements", "published")
 _MANIFEST = "backup.json"
 
 
-def backup(workspace: Workspace, target: Path) -> int:
-    """Write rules, kept deliveries, warehouse and published marts to one tar file; return its size in bytes.
+def backup(workspace: Workspace, target: Path, tell: Callable[[str], None] = print) -> int:
+    """Write rules, kept deliveries, warehouse, closed months and published marts to one tar file; return its size in bytes.
+
+    A closed month that is not what it was closed with is told, and kept as it is.
 
     Raises:
         TollbookError: the target exists already.
@@ -30,6 +34,12 @@ def backup(workspace: Workspace, target: Path) -> int:
         if workspace.warehouse.exists():
             with workspace.connect() as db:
                 db.execute("checkpoint")
+                schema.ensure(db)
+                for folder, content_hash in periods.kept(db):
+                    try:
+                        freeze.manifest_of(workspace.closed / folder, content_hash)
+                    except TollbookError as error:
+                        tell(f"the backup has a closed month that is not whole: {error}")
         files = {str(file.relative_to(workspace.root)): _hash(file) for part in _PARTS for file in _files(workspace.root / part)}
         partial = target.with_name(target.name + ".partial")
         with tempfile.TemporaryDirectory() as folder, tarfile.open(partial, "w") as archive:
@@ -49,6 +59,12 @@ def restore(workspace_root: Path, source: Path) -> None:
         TollbookError: the backup is no backup or is damaged; the workspace is as it was.
     """
     workspace_root.mkdir(parents=True, exist_ok=True)
+    # what a workspace's settings are may come with the backup: its lock needs none
+    with lock.writing(Workspace(workspace_root, Settings(currency="USD")), "tollbook restore"):
+        _bring_back(workspace_root, source)
+
+
+def _bring_back(workspace_root: Path, source: Path) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=".restore-", dir=workspace_root))
     try:
         try:
@@ -62,11 +78,17 @@ def restore(workspace_root: Path, source: Path) -> None:
             raise TollbookError(f"{source} is damaged: {', '.join(damaged[:5])}. Nothing was changed.")
         old = fresh / ".old"
         old.mkdir()
-        for part in _PARTS:
-            if (workspace_root / part).exists():
-                (workspace_root / part).rename(old / part)
-            if (fresh / part).exists():
-                (fresh / part).rename(workspace_root / part)
+        moved: list[tuple[Path, Path]] = []
+        try:
+            for part in _PARTS:
+                for origin, target in ((workspace_root / part, old / part), (fresh / part, workspace_root / part)):
+                    if origin.exists():
+                        origin.rename(target)
+                        moved.append((origin, target))
+        except OSError as error:
+            for origin, target in reversed(moved):
+                target.rename(origin)
+            raise TollbookError(f"{error}. Nothing was changed.") from error
         (workspace_root / "warehouse.duckdb.wal").unlink(missing_ok=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

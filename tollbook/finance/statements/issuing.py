@@ -50,6 +50,7 @@ def issue(
     with lock.writing(workspace, "tollbook statements", tell=tell), workspace.connect() as db:
         schema.ensure(db)
         config.replace(db, "recipients", workspace.config / "recipients.csv")
+        freeze.manifest_of(folder, None if draft else periods.hash_of(db, _name_of(workspace, folder)))
         statements = _wanted(statements_of(db, folder, period), recipients)
         known = _recipients(db, period)
         kept_as = _name_of(workspace, folder)
@@ -61,11 +62,12 @@ def issue(
         workspace.temp.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workspace.temp) as temporary:
             _write(statements, known, Path(temporary), pdf)
-            if new:
-                _record(db, new, period, kept_as)
             out.mkdir(parents=True, exist_ok=True)
             for statement in statements:
                 statement.files = [Path(shutil.move(file, out / file.name)) for file in statement.files]
+            # last: what is recorded as issued is there to be sent
+            if new:
+                _record(db, new, period, kept_as)
     return statements
 
 
