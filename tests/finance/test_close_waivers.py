@@ -21,14 +21,22 @@ def read(workspace):
     return waivers_of
 
 
+def test_an_amount_finer_than_a_coin_is_refused_for_the_month_that_is_closed(read, workspace):
+    text = f"{HEADER}2026-09,unowned,share,why,Grace,120.555,,\n"
+    assert read(text, date(2026, 10, 1)) == []
+    made = workspace("currency: JPY\nsources: []\n", {"config/close_waivers.csv": text.replace("120.555", "120.5")})
+    with pytest.raises(ConfigError, match="finer than the coin of JPY: say it to at most 0 decimals"):
+        waivers.of_file(made, date(2026, 9, 1))
+
+
 def test_the_waivers_of_the_month_with_every_digit(read):
     text = HEADER + (
-        '2026-09,quarantine,bill:landing/x=1/y.csv,"two rows, known",Grace,"1,200.000000000001",search,Nimbus\n'
+        '2026-09,quarantine,bill:landing/x=1/y.csv,"two rows, known",Grace,"1,200.010000000000",search,Nimbus\n'
         " 2026-09 , deliveries ,gateway,an outage,Grace,,,\n"
         "2026-08,deliveries,gateway,an outage,Grace,5,,\n"
     )
     assert read(text) == [
-        Waiver("quarantine", "bill:landing/x=1/y.csv", "two rows, known", "Grace", Decimal("1200.000000000001"), "search", "Nimbus"),
+        Waiver("quarantine", "bill:landing/x=1/y.csv", "two rows, known", "Grace", Decimal("1200.01"), "search", "Nimbus"),
         Waiver("deliveries", "gateway", "an outage", "Grace"),
     ]
     assert read(text, date(2026, 7, 1)) == []
@@ -57,7 +65,12 @@ def test_accrual_columns_may_be_absent(read):
         ("2026-09,unowned,share,,Grace,,,", "row 2, column reason: None is missing"),
         ("2026-09,unowned,share,why, ,,,", "row 2, column approved_by"),
         ("2026-09,unowned,share,why,Grace,much,,", "row 2, column accrual_cost: 'much' is not a number"),
-        ("2026-09,unowned,share,why,Grace,1.0000000000001,,", "row 2, column accrual_cost: '1.0000000000001' has more than 12 decimals"),
+        (
+            "2026-09,unowned,share,why,Grace,120.555,,",
+            "row 2, column accrual_cost: '120.555' is finer than the coin of USD: say it to at most 2 decimals",
+        ),
+        ("2026-09,unowned,share,why,Grace,1.0000000000001,,", "row 2, column accrual_cost: '1.0000000000001' is finer"),
+        ('2026-09,unowned,share,why,Grace,"$1,200.0000000000001",,', "row 2, column accrual_cost: '$1,200.0000000000001' is finer"),
         ("2026-09,deliveries,gateway,again,Grace,,,", "row 2, column item: 'gateway' is waived twice"),
     ],
 )

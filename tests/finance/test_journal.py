@@ -205,14 +205,14 @@ def test_in_showback_one_cost_centre_bears_what_is_charged(db):
 
 
 def test_accruals_and_their_reversal_are_entries_of_their_own(db):
-    item = {"item": "power", "reason": "the meter is read in October", "cost": Decimal("90.005"), "team": "research", "billed_by": None}
+    item = {"item": "power", "reason": "the meter is read in October", "cost": Decimal("90.01"), "team": "research", "billed_by": None}
     accruals.book(db, "close-1", ledger.next_moment(db), SEPTEMBER, [item | {"currency_code": "USD"}])
     lines = [one for one in of(db) if one.source_name == "(close)"]
     assert_balanced(lines)
     assert {one.entry_number for one in lines}.isdisjoint(one.entry_number for one in of(db) if one.source_name != "(close)")
     assert [(one.account_code, one.debit_amount, one.credit_amount) for one in lines] == [
-        ("2100", None, Decimal("90.00")),
-        ("6000", Decimal("90.00"), None),
+        ("2100", None, Decimal("90.01")),
+        ("6000", Decimal("90.01"), None),
     ]
     back = of(db, OCTOBER)
     assert_balanced(back)
@@ -220,7 +220,18 @@ def test_accruals_and_their_reversal_are_entries_of_their_own(db):
         ("2100", Decimal("90.01"), None),
         ("6000", None, Decimal("90.01")),
     ]
-    assert back[1].description == "(close) 2026-09, accrual reversed, usage of 2026-10"
+    assert back[1].description == "(close) 2026-09, accrual reversed, usage of 2026-09"
+    assert {one.entry_date for one in lines} == {date(2026, 9, 30)} and {one.entry_date for one in back} == {OCTOBER}
+
+
+def test_what_was_accrued_finer_than_a_coin_is_taken_back_by_the_same_coins(db):
+    item = {"item": "power", "reason": "the meter is read in October", "cost": Decimal("90"), "team": "research", "billed_by": None}
+    accruals.book(db, "close-1", ledger.next_moment(db), SEPTEMBER, [item | {"currency_code": "USD"}])
+    db.execute("update ledger.postings set posted_cost = sign(posted_cost) * 90.005 where source_name = '(close)'")
+    booked, back = (
+        [value for *_, value in amounts(one for one in of(db, month) if one.source_name == "(close)")] for month in (SEPTEMBER, OCTOBER)
+    )
+    assert [-value for value in back] == booked and abs(booked[0]) in (90, Decimal("90.01"))
 
 
 def test_a_bill_of_another_month_stands_on_the_bridge_until_it_comes():

@@ -215,12 +215,15 @@ def _entries(found: list[dict]) -> Iterable[list[dict]]:
 def _in_coins(period: date, number: int, entry: list[dict]) -> Iterable[Line]:
     """The lines of an entry; those of less than half a coin that come to nothing are left out."""
     currency = entry[0]["currency_code"]
-    amounts = rounded([row["cost"] for row in entry], get_currency_precision(currency))
+    # what is taken back is rounded as it was booked: of equals, the same line gets the coin
+    sign = -1 if entry[0]["kind"] == "accrual_reversal" else 1
+    amounts = [sign * amount for amount in rounded([sign * row["cost"] for row in entry], get_currency_precision(currency))]
     kept = [(row, amount) for row, amount in zip(entry, amounts, strict=True) if amount]
     for line_number, (row, amount) in enumerate(kept, 1):
         yield Line(
             entry_number=f"{period:%Y-%m}-{number:04}",
-            entry_date=period.replace(day=monthrange(period.year, period.month)[1]),
+            # what is taken back is so from the month's beginning, all else stands at its end
+            entry_date=period if row["kind"] == "accrual_reversal" else period.replace(day=monthrange(period.year, period.month)[1]),
             accounting_period=f"{period:%Y-%m}",
             line_number=line_number,
             account_code=row["account_code"],

@@ -10,6 +10,7 @@ from decimal import Decimal
 import duckdb
 
 from tollbook.errors import ConfigError, TollbookError
+from tollbook.finance import accruals
 from tollbook.finance.close_checks import WAIVABLE, Check
 from tollbook.sources.typing import reason, text, typed
 from tollbook.workspace import Workspace
@@ -69,6 +70,8 @@ def of_file(workspace: Workspace, period: date) -> list[Waiver]:
             raise ConfigError(f"{file}: column missing or unknown: {', '.join(wrong)}. Its columns are {', '.join(COLUMNS)}.")
         for name in set(COLUMNS) - present:
             db.execute(f"alter table waivers add column {name} varchar")
+        decimals = accruals.digits(workspace.currency)
+        exact, _ = typed("accrual_cost", "VARCHAR", "decimal(38, 20)")
         amount, failed = typed("accrual_cost", "VARCHAR", COLUMNS["accrual_cost"])
         refusals = [(name, f'"{name}" is null or trim("{name}") = \'\'', "is missing") for name in _REQUIRED]
         refusals += [
@@ -77,8 +80,9 @@ def of_file(workspace: Workspace, period: date) -> list[Waiver]:
             ("accrual_cost", failed, reason(COLUMNS["accrual_cost"])),
             (
                 "accrual_cost",
-                f"trim(accrual_cost) <> '' and try_cast(accrual_cost as decimal(38, 20)) <> {amount}",
-                "has more than 12 decimals",
+                # what earlier months were closed with stays as it is; digits past the 12th are gone from the amount
+                f"trim(period) = '{period:%Y-%m}' and ({amount} <> round({amount}, {decimals}) or {exact} <> {amount})",
+                f"is finer than the coin of {workspace.currency}: say it to at most {decimals} decimals",
             ),
             (
                 "item",
