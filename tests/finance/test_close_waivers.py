@@ -1,12 +1,14 @@
 """``config/close_waivers.csv``: what is read of it, and how a mistake in it is told."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
 
+from tests.ledgers import OCTOBER, SEPTEMBER, scratch
 from tollbook.errors import ConfigError
-from tollbook.finance import waivers
+from tollbook.finance import close_checks, waivers
+from tollbook.finance.close_checks import Check, Item
 from tollbook.finance.waivers import Waiver
 
 HEADER = "period,check,item,reason,approved_by,accrual_cost,team,billed_by\n"
@@ -62,6 +64,8 @@ def test_accrual_columns_may_be_absent(read):
             "2026-09,trial_balance,x,why,Grace,,,",
             "row 2, column check: 'trial_balance' is not one of deliveries, invoices, unowned, quarantine",
         ),
+        ("2026-09,accrual,bill to come,why,Grace,,,", "row 2, column accrual_cost: None is no cost to accrue"),
+        ("2026-09,accrual,bill to come,why,Grace,0.00,,", "row 2, column accrual_cost: '0.00' is no cost to accrue"),
         ("2026-09,unowned,share,,Grace,,,", "row 2, column reason: None is missing"),
         ("2026-09,unowned,share,why, ,,,", "row 2, column approved_by"),
         ("2026-09,unowned,share,why,Grace,much,,", "row 2, column accrual_cost: 'much' is not a number"),
@@ -78,6 +82,47 @@ def test_a_mistake_names_row_and_column(read, row, said):
     with pytest.raises(ConfigError) as refused:
         read(f"{HEADER}2026-09,deliveries,gateway,why,Grace,,,\n{row}\n")
     assert said in str(refused.value) and "close_waivers.csv" in str(refused.value)
+
+
+def test_an_accrual_needs_nothing_that_a_check_found():
+    to_come = Waiver("accrual", "consulting-invoice", "bill to come", "Grace", Decimal(500), "research", "Acme")
+    idle = Waiver("unowned", "share", "new accounts", "Grace", Decimal(5))
+    found = Check("unowned", "fail", "", "", items=(Item("share", "12%"),))
+    assert waivers.needed([to_come, idle], []) == [to_come]
+    assert waivers.needed([to_come, idle], [found]) == [to_come, idle]
+
+
+@pytest.fixture
+def db():
+    return scratch({"research": "CC-100"})
+
+
+def test_what_will_be_accrued_is_told_with_its_sum(db):
+    two = [
+        Waiver("accrual", "consulting-invoice", "bill to come", "Grace", Decimal(500), "Research", "Acme"),
+        Waiver("unowned", "share", "new accounts", "Grace", Decimal("-20.50")),
+        Waiver("deliveries", "gateway", "an outage", "Grace"),
+    ]
+    check = waivers.accrual(db, SEPTEMBER, two, "USD")
+    assert (check.check_id, check.status) == ("accrual", "pass")
+    assert check.observed == (
+        "accrual:consulting-invoice: 500.00 USD, research, Acme; unowned:share: -20.50 USD, unowned, no biller; 479.50 USD in all"
+    )
+    waivers.record(db, SEPTEMBER, datetime(2026, 10, 5), two[:2])
+    assert "unowned:share: accrued before, taken back; 500.00 USD in all" in waivers.accrual(db, SEPTEMBER, two[:1], "USD").observed
+    assert waivers.accrual(db, OCTOBER, two[2:], "USD").observed == "nothing is accrued by hand"
+
+
+def test_what_cannot_be_accrued_fails_before_the_close(db):
+    check = waivers.accrual(db, SEPTEMBER, [Waiver("accrual", "x", "why", "Grace", Decimal(1), "nobody-such")], "USD")
+    assert check.status == "fail" and "no team 'nobody-such'" in check.observed and "close_waivers.csv" in check.advice
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"), [(0.1, "10%"), (0.001, "0.1%"), (0.00025, "0.025%"), (1e-05, "0.001%"), (1.0, "100%"), (0, "0%")]
+)
+def test_a_limit_is_told_with_every_digit(ratio, said):
+    assert close_checks._percent(ratio) == said
 
 
 def test_missing_and_unknown_columns_are_named(read):

@@ -119,7 +119,7 @@ def _reading(workspace: Workspace) -> duckdb.DuckDBPyConnection:
 
 
 def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:
-    """The checks of the month, waivers applied."""
+    """The checks of the month, waivers applied, and what is accrued by hand."""
     try:
         if period in ledger.closed_periods(db):
             raise _closed_already(db, workspace, period)
@@ -131,7 +131,8 @@ def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: S
     for one in of_file:
         if one.key not in {other.key for other in used}:
             tell(f"{waivers.FILE}: {one.check_id}:{one.item} needs no waiver: the check found no such thing")
-    return CloseReport(period, tuple(close_checks.waive(checks, {one.key: one.reason for one in used})), tuple(used))
+    waived = close_checks.waive(checks, {one.key: one.reason for one in used})
+    return CloseReport(period, (*waived, waivers.accrual(db, period, used, workspace.currency)), tuple(used))
 
 
 def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved_by: str) -> CloseReport:
@@ -170,7 +171,10 @@ def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved
 
 def _reason(report: CloseReport) -> str:
     said = [f"{check.check_id}: {check.observed}" for check in report.checks if check.check_id == "estimates" and check.advice]
-    said += [f"{one.check_id}:{one.item} waived by {one.approved_by}: {one.reason}" for one in report.waivers]
+    said += [
+        f"{one.check_id}:{one.item} {'said' if one.check_id == waivers.ACCRUAL else 'waived'} by {one.approved_by}: {one.reason}"
+        for one in report.waivers
+    ]
     return "; ".join(said) or "all checks passed"
 
 
