@@ -2,8 +2,9 @@
 
 import csv
 import random
+import re
 from collections import defaultdict
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -78,15 +79,42 @@ def test_an_entry_is_a_bill_against_cost_centres(db):
         ("6000", "CC-200", 280),
         ("6000", None, 20),
     ]
-    assert {(one.entry_number, one.entry_date, one.accounting_period, one.currency) for one in lines} == {
-        ("2026-09-0001", date(2026, 9, 30), "2026-09", "USD")
-    }
+    assert {(one.entry_date, one.accounting_period, one.currency) for one in lines} == {(date(2026, 9, 30), "2026-09", "USD")}
+    ((number, known_at),) = {(one.entry_number, one.known_at) for one in lines}
+    assert re.fullmatch(r"2026-09-[0-9a-f]{8}", number)
+    assert known_at == db.execute("select max(recorded_at) from ledger.postings").fetchone()[0].isoformat()
     assert [one.line_number for one in lines] == [1, 2, 3, 4, 5]
-    assert [one.reference for one in lines] == ["plan-1", "N-9", "2026-09/CC-100", "2026-09/CC-200", "2026-09/idle"]
+    assert [one.reference for one in lines] == ["plan-1", "N-9", "2026-09/CC-100", "2026-09/CC-200", "2026-09/bucket:idle"]
     assert lines[1].description == "Nimbus 2026-09, invoice N-9"
     assert lines[-1].description == "Nimbus 2026-09, usage of 2026-09, idle"
     assert {one.project for one in lines} == {None}
     assert {one.cost_centre: one.project for one in of(db, by_project=True)}["CC-200"] == "ranking"
+
+
+def test_a_number_is_of_the_same_entry_in_every_export_of_the_month(db):
+    def numbers(period=SEPTEMBER, **options):
+        return {
+            (one.source_name, one.billed_by, one.billing_period, one.usage_period and one.reason): one.entry_number
+            for one in of(db, period, **options)
+        }
+
+    first, known_at = numbers(), of(db)[0].known_at
+    # another bill that stands before it in every order
+    said = {"billed_by": "Acme", "source_name": "a bill"}
+    charges = [charge("700"), charge("280", "search", "CC-200", project="ranking"), charge("20", "idle", None, bucket="idle")]
+    post(db, "night-2", bill(charges, prepaid="60") + bill([charge("5", **said)], invoice="A-1", **said))
+    again = numbers()
+    assert first.items() < again.items() and next(iter(again))[0] == "a bill"
+    assert again == numbers(by_project=True)
+    assert len(set(again.values())) == 2
+    # two exports are told apart, and the first can be had again
+    (newer,) = {one.known_at for one in of(db)}
+    assert newer > known_at
+    assert of(db, known_at=datetime.fromisoformat(known_at))[0].known_at == known_at
+    # another month's entry of the same bill is another entry
+    close(db, SEPTEMBER)
+    post(db, "night-3", bill(charges, prepaid="70") + bill([charge("6", **said)], invoice="A-1", **said))
+    assert numbers() == again and set(numbers(OCTOBER).values()).isdisjoint(again.values())
 
 
 def test_entries_balance_to_the_cent_and_no_line_is_a_cent_away_from_the_ledger():
