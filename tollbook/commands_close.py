@@ -45,7 +45,7 @@ def close(
         raise closing.NotClosed(report)
     if report.folder:
         # said before the table, it is out of sight
-        tell(f"{report.period:%Y-%m} is closed.")
+        tell(f"{report.period:%Y-%m} is closed: {report.postings:,} postings kept in {report.folder}, {report.statements} statements")
 
 
 def reopen(

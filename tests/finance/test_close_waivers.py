@@ -7,7 +7,7 @@ import pytest
 
 from tests.ledgers import OCTOBER, SEPTEMBER, scratch
 from tollbook.errors import ConfigError
-from tollbook.finance import close_checks, waivers
+from tollbook.finance import accruals, close_checks, waivers
 from tollbook.finance.close_checks import Check, Item
 from tollbook.finance.waivers import Waiver
 
@@ -108,8 +108,11 @@ def test_what_will_be_accrued_is_told_with_its_sum(db):
     assert check.observed == (
         "accrual:consulting-invoice: 500.00 USD, research, Acme; unowned:share: -20.50 USD, unowned, no biller; 479.50 USD in all"
     )
-    waivers.record(db, SEPTEMBER, datetime(2026, 10, 5), two[:2])
+    accruals.book(db, "close-1", datetime(2026, 10, 5), SEPTEMBER, waivers.to_accrue(db, SEPTEMBER, two, "USD"))
     assert "unowned:share: accrued before, taken back; 500.00 USD in all" in waivers.accrual(db, SEPTEMBER, two[:1], "USD").observed
+    # once taken back, it is told no more
+    accruals.book(db, "close-2", datetime(2026, 10, 6), SEPTEMBER, waivers.to_accrue(db, SEPTEMBER, two[:1], "USD"))
+    assert "taken back" not in waivers.accrual(db, SEPTEMBER, two[:1], "USD").observed
     assert waivers.accrual(db, OCTOBER, two[2:], "USD").observed == "nothing is accrued by hand"
 
 

@@ -86,6 +86,16 @@ def checked(db: duckdb.DuckDBPyConnection, items: Sequence[Mapping]) -> list[tup
     return rows
 
 
+def booked(db: duckdb.DuckDBPyConnection, period: date) -> list[str]:
+    """The items for which ``period`` (first of a month) bears an accrual now."""
+    found = db.execute(
+        "select distinct substr(rule, length('accrual/') + 1) from (select rule from ledger.postings where reason = 'accrual' and source_name = ?"
+        " and accounting_period = ? and bucket is not null group by rule, team, billed_by having sum(posted_cost) <> 0) order by 1",
+        [SOURCE, period],
+    ).fetchall()
+    return [item for (item,) in found]
+
+
 def _checked(db: duckdb.DuckDBPyConnection, number: int, item: Mapping) -> tuple:
     """The item as a row of accrual_items, its team spelt as elsewhere."""
 

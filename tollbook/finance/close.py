@@ -123,9 +123,13 @@ def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: S
     try:
         if period in ledger.closed_periods(db):
             raise _closed_already(db, workspace, period)
-        checks = close_checks.run(db, workspace, period, accrue)
+        return _checked(db, workspace, period, approved_by, waive, accrue, tell)
     except duckdb.CatalogException as error:
         raise TollbookError(f"this version of Tollbook has not built the warehouse yet: `tollbook run` first ({error})") from error
+
+
+def _checked(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:
+    checks = close_checks.run(db, workspace, period, accrue)
     of_file = waivers.of_file(workspace, period)
     used = waivers.needed([*of_file, *waivers.of_options(waive, checks, approved_by)], checks)
     for one in of_file:

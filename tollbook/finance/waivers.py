@@ -170,16 +170,13 @@ def record(db: duckdb.DuckDBPyConnection, period: date, recorded_at: datetime, w
         )
 
 
-def to_accrue(db: duckdb.DuckDBPyConnection, period: date, waivers: Sequence[Waiver], currency: str) -> list[dict]:
-    """What ``accruals.book`` is to book: the waivers' accruals, and 0 for what an earlier close of ``period`` accrued and this one does not."""
+def to_accrue(db: duckdb.DuckDBPyConnection, period: date, used: Sequence[Waiver], currency: str) -> list[dict]:
+    """What ``accruals.book`` is to book: the accruals of ``used``, and 0 for what an earlier close of ``period`` accrued and this one does not."""
     items = {
         f"{one.check_id}:{one.item}": {"reason": one.reason, "cost": one.accrual_cost, "team": one.team, "billed_by": one.billed_by}
-        for one in waivers
+        for one in used
         if one.accrual_cost
     }
-    before = db.execute(
-        "select distinct check_id || ':' || item from ledger.waivers where accounting_period = ? and accrual_cost <> 0 order by 1", [period]
-    ).fetchall()
-    for (item,) in before:
+    for item in accruals.booked(db, period):
         items.setdefault(item, {"reason": "waived no longer", "cost": Decimal(0), "team": None, "billed_by": None})
     return [{"item": item, "currency_code": currency} | rest for item, rest in items.items()]
