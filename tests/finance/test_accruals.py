@@ -122,6 +122,15 @@ def test_booking_again_brings_an_item_to_what_is_said_now(db):
     assert [balance(db, f"account = 'accrual' and accounting_period = date '{month}'") for month in (SEPTEMBER, OCTOBER)] == [0, 0]
 
 
+def test_a_reversal_of_another_day_is_brought_to_that_of_its_accrual(db):
+    book(db, ITEM)
+    db.execute("update ledger.postings set usage_date = accounting_period where reason = 'accrual_reversal'")
+    book(db, ITEM | {"cost": Decimal("400")}, run_id="close-2")
+    sums = "select {}, sum(posted_cost) from ledger.postings where bucket is not null and component = 'accrual' group by 1 order by 1"
+    assert dict(db.execute(sums.format("usage_date")).fetchall()) == {date(2026, 9, 30): 0, OCTOBER: 0}
+    assert dict(db.execute(sums.format("accounting_period")).fetchall()) == {SEPTEMBER: 400, OCTOBER: -400}
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -29,8 +29,8 @@ def book(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, peri
     Each item has a name of its own in the month (``item``), ``reason``, ``cost`` (a Decimal in the reporting currency, below 0 for an expected
     credit, no finer than the currency's coin), ``team`` and ``billed_by`` (both may be None), ``currency_code``. A team pays by its cost
     centre at the end of the month; without one it is unowned. Both sides are usage of the month's last day: by month of usage they come to 0,
-    only the accounting months show when. An item that was booked before is brought to what is said now: nothing is booked twice, and a cost of 0 takes it
-    back. Belongs into the caller's transaction, before the month is recorded as closed.
+    only the accounting months show when. An item that was booked before is brought to what is said now: nothing is booked twice, and a cost
+    of 0 takes it back. Belongs into the caller's transaction, before the month is recorded as closed.
 
     Raises:
         TollbookError: an item cannot be booked, or the month is closed; nothing was written.
@@ -47,20 +47,14 @@ def book(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, peri
         " (item varchar, cost decimal(38, 12), team varchar, billed_by varchar, currency_code varchar)"
     )
     db.executemany("insert into accrual_items values (?, ?, ?, ?, ?)", rows)
-    (first, last) = db.execute("select (?::date + interval 1 month)::date, last_day(?::date)", [period, period]).fetchone()
-    reversed_in = ledger.open_period(db, first)
-    db.execute(_MISSING, {"period": period, "source": SOURCE})
-    sides = (("accrual", period, "posted_cost"), ("accrual_reversal", reversed_in, "-posted_cost"))
+    (first,) = db.execute("select (?::date + interval 1 month)::date", [period]).fetchone()
+    db.execute(_MISSING, {"period": period, "reversed_in": ledger.open_period(db, first), "source": SOURCE})
     return ledger.append(
         db,
         run_id,
         recorded_at,
-        " union all by name ".join(
-            f"select date '{month}' as accounting_period, '{reason}' as reason, date '{last}' as usage_date,"
-            f" * replace ({cost} as posted_cost), null as invoice_id, null as commitment_id, null as tenant, null as project,"
-            " null as service_name, null as gpu_model, null as model from accruals_missing"
-            for reason, month, cost in sides
-        ),
+        "select *, null as invoice_id, null as commitment_id, null as tenant, null as project, null as service_name, null as gpu_model,"
+        " null as model from accruals_missing",
     )
 
 
@@ -134,7 +128,7 @@ def _checked(db: duckdb.DuckDBPyConnection, number: int, item: Mapping) -> tuple
     return item["item"].strip(), cost, team, (item["billed_by"] or "").strip() or None, currency
 
 
-# what is asked for minus what is booked already of the same items of that month
+# what is asked for, and its reversal, minus what is booked already of the same items of that month
 _MISSING = """
 create or replace temp table accruals_missing as
 with wanted as (
@@ -151,16 +145,25 @@ sides as (
     select 'cost' as account, rule, billed_by, team, cost_centre, bucket, 'accrual' as component, currency_code, cost from wanted
     union all
     select 'accrual', rule, billed_by, null, null, null, null, currency_code, -cost from wanted
+),
+
+differences as (
+    select 'accrual' as reason, last_day($period::date) as usage_date, *, cost as posted_cost from sides
     union all
-    select account, rule, billed_by, team, cost_centre, bucket, component, currency_code, -posted_cost
+    select 'accrual_reversal', last_day($period::date), *, -cost from sides
+    union all by name
+    select reason, usage_date, account, rule, billed_by, team, cost_centre, bucket, component, currency_code, -posted_cost as posted_cost
     from ledger.postings
-    where reason = 'accrual' and source_name = $source and accounting_period = $period and rule in (select wanted.rule from wanted)
+    where
+        reason in ('accrual', 'accrual_reversal') and source_name = $source and billing_period = $period
+        and rule in (select wanted.rule from wanted)
 )
 
 select
-    account, $period::date as billing_period, $source as source_name, billed_by, 'estimated' as basis, team, cost_centre, bucket, component,
-    rule, currency_code, sum(cost)::decimal(38, 12) as posted_cost
-from sides
-group by account, rule, billed_by, team, cost_centre, bucket, component, currency_code
-having sum(cost) <> 0
+    reason, case reason when 'accrual' then $period::date else $reversed_in::date end as accounting_period, account, usage_date,
+    $period::date as billing_period, $source as source_name, billed_by, 'estimated' as basis, team, cost_centre, bucket, component, rule,
+    currency_code, sum(posted_cost)::decimal(38, 12) as posted_cost
+from differences
+group by reason, account, usage_date, rule, billed_by, team, cost_centre, bucket, component, currency_code
+having sum(posted_cost) <> 0
 """
