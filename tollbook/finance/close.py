@@ -176,7 +176,7 @@ def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved
 def _reason(report: CloseReport) -> str:
     said = [f"{check.check_id}: {check.observed}" for check in report.checks if check.check_id == "estimates" and check.advice]
     said += [
-        f"{one.check_id}:{one.item} {'said' if one.check_id == waivers.ACCRUAL else 'waived'} by {one.approved_by}: {one.reason}"
+        f"{one.check_id}:{one.item} {'approved' if one.check_id == waivers.ACCRUAL else 'waived'} by {one.approved_by}: {one.reason}"
         for one in report.waivers
     ]
     return "; ".join(said) or "all checks passed"
