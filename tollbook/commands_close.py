@@ -43,6 +43,9 @@ def close(
     console.print(_table(report))
     if not report.passes:
         raise closing.NotClosed(report)
+    if report.folder:
+        # said before the table, it is out of sight
+        tell(f"{report.period:%Y-%m} is closed: {report.postings:,} postings kept in {report.folder}, {report.statements} statements")
 
 
 def reopen(

@@ -49,23 +49,33 @@ def test_an_accrual_is_a_cost_of_its_month_and_is_taken_back_in_the_next(db):
     assert book(db, ITEM) == 4
     ends = ("(close)", "Nimbus", "estimated", "accrual/Nimbus 2026-09-30")
     cost = Decimal("420.50")
-    last, first = date(2026, 9, 30), OCTOBER
+    last = date(2026, 9, 30)
     assert hand_made(db) == [
         ("accrual", SEPTEMBER, last, SEPTEMBER, "accrual", None, None, None, None, *ends, -cost),
         ("accrual", SEPTEMBER, last, SEPTEMBER, "cost", "research", "CC-100", "allocated", "accrual", *ends, cost),
-        ("accrual_reversal", first, first, SEPTEMBER, "accrual", None, None, None, None, *ends, cost),
-        ("accrual_reversal", first, first, SEPTEMBER, "cost", "research", "CC-100", "allocated", "accrual", *ends, -cost),
+        ("accrual_reversal", OCTOBER, last, SEPTEMBER, "accrual", None, None, None, None, *ends, cost),
+        ("accrual_reversal", OCTOBER, last, SEPTEMBER, "cost", "research", "CC-100", "allocated", "accrual", *ends, -cost),
     ]
-    # by month of usage, as finance.fct_chargeback sums: in September and out in October
-    by_month = "bucket is not null and component = 'accrual' and date_trunc('month', usage_date) = date '{}'"
-    assert [balance(db, by_month.format(month)) for month in (SEPTEMBER, OCTOBER)] == [cost, -cost]
+    # by month of usage, as finance.fct_chargeback sums, it is gone; the accounting months show when
+    by_month = "bucket is not null and component = 'accrual' and date_trunc('month', {}) = date '{}'"
+    assert [balance(db, by_month.format("usage_date", month)) for month in (SEPTEMBER, OCTOBER)] == [0, 0]
+    assert [balance(db, by_month.format("accounting_period", month)) for month in (SEPTEMBER, OCTOBER)] == [cost, -cost]
     assert balance(db, "accounting_period = date '2026-09-01'") == 0
 
 
+def test_by_month_of_usage_the_ledger_is_what_the_models_say(db):
+    book(db, ITEM)
+    close(db, SEPTEMBER)
+    post(db, "night-2", [line("520", DAY, team="research", cost_centre="CC-100"), other_side("bridge", "-520", DAY)])
+    months = "select date_trunc('month', usage_date), sum(posted_cost) from {} where bucket is not null group by all having sum(posted_cost) <> 0 order by 1"
+    held, said = (db.execute(months.format(table)).fetchall() for table in ("ledger.postings", "intermediate.int_ledger_lines"))
+    assert held == said and said[0][1] == 520
+
+
 def test_without_a_team_it_is_unowned_and_an_expected_credit_is_below_0(db):
-    book(db, ITEM | {"team": None, "billed_by": None, "cost": Decimal("-7.123456789012")})
+    book(db, ITEM | {"team": None, "billed_by": None, "cost": Decimal("-7.120000000000")})
     assert [(row[5], row[6], row[7], row[-1]) for row in hand_made(db) if row[0] == "accrual" and row[4] == "cost"] == [
-        ("unowned", None, "unowned", Decimal("-7.123456789012"))
+        ("unowned", None, "unowned", Decimal("-7.12"))
     ]
 
 
@@ -96,7 +106,8 @@ def test_the_reversal_goes_past_a_month_that_is_closed(db):
     made = scratch({"research": "CC-100"})
     close(made, OCTOBER)
     book(made, ITEM)
-    assert {row[:3] for row in hand_made(made)} == {("accrual", SEPTEMBER, date(2026, 9, 30)), ("accrual_reversal", november, november)}
+    last = date(2026, 9, 30)
+    assert {row[:3] for row in hand_made(made)} == {("accrual", SEPTEMBER, last), ("accrual_reversal", november, last)}
 
 
 def test_booking_again_brings_an_item_to_what_is_said_now(db):
@@ -111,11 +122,20 @@ def test_booking_again_brings_an_item_to_what_is_said_now(db):
     assert [balance(db, f"account = 'accrual' and accounting_period = date '{month}'") for month in (SEPTEMBER, OCTOBER)] == [0, 0]
 
 
+def test_a_reversal_of_another_day_is_brought_to_that_of_its_accrual(db):
+    book(db, ITEM)
+    db.execute("update ledger.postings set usage_date = accounting_period where reason = 'accrual_reversal'")
+    book(db, ITEM | {"cost": Decimal("400")}, run_id="close-2")
+    sums = "select {}, sum(posted_cost) from ledger.postings where bucket is not null and component = 'accrual' group by 1 order by 1"
+    assert dict(db.execute(sums.format("usage_date")).fetchall()) == {date(2026, 9, 30): 0, OCTOBER: 0}
+    assert dict(db.execute(sums.format("accounting_period")).fetchall()) == {SEPTEMBER: 400, OCTOBER: -400}
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
         ({"cost": 420.5}, "no amount"),
-        ({"cost": Decimal("0.1234567890123")}, "12 decimals"),
+        ({"cost": Decimal("120.555")}, "120.555 is finer than the coin of USD: at most 2 decimals"),
         ({"cost": Decimal("NaN")}, "no amount"),
         ({"cost": Decimal("1e26")}, "no amount"),
         ({"item": " "}, "say what it is"),
@@ -143,6 +163,18 @@ def test_one_name_for_two_items_a_day_within_a_month_and_a_closed_month_are_refu
     with pytest.raises(TollbookError, match="2026-09 is closed"):
         book(db, ITEM)
     assert hand_made(db) == []
+
+
+@pytest.mark.parametrize(("currency", "cost", "decimals"), [("JPY", "100.5", 0), ("KWD", "1.2345", 3)])
+def test_the_coin_is_that_of_the_currency(currency, cost, decimals):
+    db = scratch({"research": "CC-100"})
+    db.execute("update config.workspace set currency_code = ?", [currency])
+    item = ITEM | {"currency_code": currency}
+    with pytest.raises(TollbookError, match=f"coin of {currency}: at most {decimals} decimals"):
+        book(db, item | {"cost": Decimal(cost)})
+    # as many digits as a posting holds
+    assert book(db, item | {"cost": round(Decimal(cost), decimals)}) == 4
+    assert book(db, item | {"item": "large", "cost": Decimal("9" * 25 + f".{'1' * decimals}")}) == 4
 
 
 def estimate(cost):

@@ -2,8 +2,9 @@
 
 import csv
 import random
+import re
 from collections import defaultdict
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -78,15 +79,42 @@ def test_an_entry_is_a_bill_against_cost_centres(db):
         ("6000", "CC-200", 280),
         ("6000", None, 20),
     ]
-    assert {(one.entry_number, one.entry_date, one.accounting_period, one.currency) for one in lines} == {
-        ("2026-09-0001", date(2026, 9, 30), "2026-09", "USD")
-    }
+    assert {(one.entry_date, one.accounting_period, one.currency) for one in lines} == {(date(2026, 9, 30), "2026-09", "USD")}
+    ((number, known_at),) = {(one.entry_number, one.known_at) for one in lines}
+    assert re.fullmatch(r"2026-09-[0-9a-f]{8}", number)
+    assert known_at == db.execute("select max(recorded_at) from ledger.postings").fetchone()[0].isoformat()
     assert [one.line_number for one in lines] == [1, 2, 3, 4, 5]
-    assert [one.reference for one in lines] == ["plan-1", "N-9", "2026-09/CC-100", "2026-09/CC-200", "2026-09/idle"]
+    assert [one.reference for one in lines] == ["plan-1", "N-9", "2026-09/CC-100", "2026-09/CC-200", "2026-09/bucket:idle"]
     assert lines[1].description == "Nimbus 2026-09, invoice N-9"
     assert lines[-1].description == "Nimbus 2026-09, usage of 2026-09, idle"
     assert {one.project for one in lines} == {None}
     assert {one.cost_centre: one.project for one in of(db, by_project=True)}["CC-200"] == "ranking"
+
+
+def test_a_number_is_of_the_same_entry_in_every_export_of_the_month(db):
+    def numbers(period=SEPTEMBER, **options):
+        return {
+            (one.source_name, one.billed_by, one.billing_period, one.usage_period and one.reason): one.entry_number
+            for one in of(db, period, **options)
+        }
+
+    first, known_at = numbers(), of(db)[0].known_at
+    # another bill that stands before it in every order
+    said = {"billed_by": "Acme", "source_name": "a bill"}
+    charges = [charge("700"), charge("280", "search", "CC-200", project="ranking"), charge("20", "idle", None, bucket="idle")]
+    post(db, "night-2", bill(charges, prepaid="60") + bill([charge("5", **said)], invoice="A-1", **said))
+    again = numbers()
+    assert first.items() < again.items() and next(iter(again))[0] == "a bill"
+    assert again == numbers(by_project=True)
+    assert len(set(again.values())) == 2
+    # two exports are told apart, and the first can be had again
+    (newer,) = {one.known_at for one in of(db)}
+    assert newer > known_at
+    assert of(db, known_at=datetime.fromisoformat(known_at))[0].known_at == known_at
+    # another month's entry of the same bill is another entry
+    close(db, SEPTEMBER)
+    post(db, "night-3", bill(charges, prepaid="70") + bill([charge("6", **said)], invoice="A-1", **said))
+    assert numbers() == again and set(numbers(OCTOBER).values()).isdisjoint(again.values())
 
 
 def test_entries_balance_to_the_cent_and_no_line_is_a_cent_away_from_the_ledger():
@@ -205,14 +233,14 @@ def test_in_showback_one_cost_centre_bears_what_is_charged(db):
 
 
 def test_accruals_and_their_reversal_are_entries_of_their_own(db):
-    item = {"item": "power", "reason": "the meter is read in October", "cost": Decimal("90.005"), "team": "research", "billed_by": None}
+    item = {"item": "power", "reason": "the meter is read in October", "cost": Decimal("90.01"), "team": "research", "billed_by": None}
     accruals.book(db, "close-1", ledger.next_moment(db), SEPTEMBER, [item | {"currency_code": "USD"}])
     lines = [one for one in of(db) if one.source_name == "(close)"]
     assert_balanced(lines)
     assert {one.entry_number for one in lines}.isdisjoint(one.entry_number for one in of(db) if one.source_name != "(close)")
     assert [(one.account_code, one.debit_amount, one.credit_amount) for one in lines] == [
-        ("2100", None, Decimal("90.00")),
-        ("6000", Decimal("90.00"), None),
+        ("2100", None, Decimal("90.01")),
+        ("6000", Decimal("90.01"), None),
     ]
     back = of(db, OCTOBER)
     assert_balanced(back)
@@ -220,7 +248,18 @@ def test_accruals_and_their_reversal_are_entries_of_their_own(db):
         ("2100", Decimal("90.01"), None),
         ("6000", None, Decimal("90.01")),
     ]
-    assert back[1].description == "(close) 2026-09, accrual reversed, usage of 2026-10"
+    assert back[1].description == "(close) 2026-09, accrual reversed, usage of 2026-09"
+    assert {one.entry_date for one in lines} == {date(2026, 9, 30)} and {one.entry_date for one in back} == {OCTOBER}
+
+
+def test_what_was_accrued_finer_than_a_coin_is_taken_back_by_the_same_coins(db):
+    item = {"item": "power", "reason": "the meter is read in October", "cost": Decimal("90"), "team": "research", "billed_by": None}
+    accruals.book(db, "close-1", ledger.next_moment(db), SEPTEMBER, [item | {"currency_code": "USD"}])
+    db.execute("update ledger.postings set posted_cost = sign(posted_cost) * 90.005 where source_name = '(close)'")
+    booked, back = (
+        [value for *_, value in amounts(one for one in of(db, month) if one.source_name == "(close)")] for month in (SEPTEMBER, OCTOBER)
+    )
+    assert [-value for value in back] == booked and abs(booked[0]) in (90, Decimal("90.01"))
 
 
 def test_a_bill_of_another_month_stands_on_the_bridge_until_it_comes():

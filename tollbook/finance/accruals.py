@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import duckdb
 
@@ -20,15 +20,17 @@ SOURCE = "(close)"
 _FIELDS = ("item", "reason", "cost", "team", "billed_by", "currency_code")
 # digits before the point that a decimal(38, 12) holds
 _TOO_LARGE = Decimal(10) ** 26
+_EXACT = Context(prec=60)
 
 
 def book(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, period: date, items: Sequence[Mapping]) -> int:
     """Accrue ``items`` in ``period`` (first of an open month) and reverse them in the next open month; return how many postings.
 
     Each item has a name of its own in the month (``item``), ``reason``, ``cost`` (a Decimal in the reporting currency, below 0 for an expected
-    credit), ``team`` and ``billed_by`` (both may be None), ``currency_code``. A team pays by its cost centre at the end of the month; without
-    one it is unowned. An item that was booked before is brought to what is said now: nothing is booked twice, and a cost of 0 takes it
-    back. Belongs into the caller's transaction, before the month is recorded as closed.
+    credit, no finer than the currency's coin), ``team`` and ``billed_by`` (both may be None), ``currency_code``. A team pays by its cost
+    centre at the end of the month; without one it is unowned. Both sides are usage of the month's last day: by month of usage they come to 0,
+    only the accounting months show when. An item that was booked before is brought to what is said now: nothing is booked twice, and a cost
+    of 0 takes it back. Belongs into the caller's transaction, before the month is recorded as closed.
 
     Raises:
         TollbookError: an item cannot be booked, or the month is closed; nothing was written.
@@ -37,11 +39,7 @@ def book(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, peri
         raise TollbookError(f"nothing is accrued: {period} is not the first day of a month.")
     if period in ledger.closed_periods(db):
         raise TollbookError(f"nothing is accrued: {period:%Y-%m} is closed. Book accruals before it is, or reopen it.")
-    rows = [_checked(db, number, item) for number, item in enumerate(items, 1)]
-    names = [row[0] for row in rows]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise TollbookError(f"nothing is accrued: item named twice: {', '.join(twice)}. Give each a name of its own.")
+    rows = checked(db, items)
     if not rows:
         return 0
     db.execute(
@@ -49,21 +47,47 @@ def book(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, peri
         " (item varchar, cost decimal(38, 12), team varchar, billed_by varchar, currency_code varchar)"
     )
     db.executemany("insert into accrual_items values (?, ?, ?, ?, ?)", rows)
-    (first, last) = db.execute("select (?::date + interval 1 month)::date, last_day(?::date)", [period, period]).fetchone()
-    reversed_in = ledger.open_period(db, first)
-    db.execute(_MISSING, {"period": period, "source": SOURCE})
-    sides = (("accrual", period, last, "posted_cost"), ("accrual_reversal", reversed_in, reversed_in, "-posted_cost"))
+    (first,) = db.execute("select (?::date + interval 1 month)::date", [period]).fetchone()
+    db.execute(_MISSING, {"period": period, "reversed_in": ledger.open_period(db, first), "source": SOURCE})
     return ledger.append(
         db,
         run_id,
         recorded_at,
-        " union all by name ".join(
-            f"select date '{month}' as accounting_period, '{reason}' as reason, date '{day}' as usage_date,"
-            f" * replace ({cost} as posted_cost), null as invoice_id, null as commitment_id, null as tenant, null as project,"
-            " null as service_name, null as gpu_model, null as model from accruals_missing"
-            for reason, month, day, cost in sides
-        ),
+        "select *, null as invoice_id, null as commitment_id, null as tenant, null as project, null as service_name, null as gpu_model,"
+        " null as model from accruals_missing",
     )
+
+
+def digits(currency: str) -> int:
+    """To how many decimals an amount of ``currency`` is booked: what is finer the general ledger rounds, and it never clears."""
+    # the languages of the world take a while to import
+    from babel.numbers import get_currency_precision
+
+    return get_currency_precision(currency)
+
+
+def checked(db: duckdb.DuckDBPyConnection, items: Sequence[Mapping]) -> list[tuple]:
+    """``items`` as ``book`` would book them: (item, cost, team as it is spelt elsewhere, billed_by, currency_code). Only reads.
+
+    Raises:
+        TollbookError: one of them cannot be booked.
+    """
+    rows = [_checked(db, number, item) for number, item in enumerate(items, 1)]
+    names = [row[0] for row in rows]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TollbookError(f"nothing is accrued: item named twice: {', '.join(twice)}. Give each a name of its own.")
+    return rows
+
+
+def booked(db: duckdb.DuckDBPyConnection, period: date) -> list[str]:
+    """The items for which ``period`` (first of a month) bears an accrual now."""
+    found = db.execute(
+        "select distinct substr(rule, length('accrual/') + 1) from (select rule from ledger.postings where reason = 'accrual' and source_name = ?"
+        " and accounting_period = ? and bucket is not null group by rule, team, billed_by having sum(posted_cost) <> 0) order by 1",
+        [SOURCE, period],
+    ).fetchall()
+    return [item for (item,) in found]
 
 
 def _checked(db: duckdb.DuckDBPyConnection, number: int, item: Mapping) -> tuple:
@@ -82,11 +106,13 @@ def _checked(db: duckdb.DuckDBPyConnection, number: int, item: Mapping) -> tuple
     if not str(item["reason"] or "").strip():
         raise refuse("say why it is accrued.")
     cost = item["cost"]
-    if not isinstance(cost, Decimal) or not cost.is_finite() or abs(cost) >= _TOO_LARGE or cost != round(cost, 12):
-        raise refuse(f"{cost!r} is no amount with at most 12 decimals.")
+    if not isinstance(cost, Decimal) or not cost.is_finite() or abs(cost) >= _TOO_LARGE:
+        raise refuse(f"{cost!r} is no amount.")
     (currency,) = db.execute("select currency_code from config.workspace").fetchone()
     if item["currency_code"] != currency:
         raise refuse(f"its currency is {item['currency_code']}; the ledger is in {currency}.")
+    if cost != cost.quantize(Decimal(1).scaleb(-digits(currency)), context=_EXACT):
+        raise refuse(f"{cost} is finer than the coin of {currency}: at most {digits(currency)} decimals can be booked.")
     team = (item["team"] or "").strip() or None
     if team and team.lower() in BUCKETS:
         raise refuse(f"{team!r} is a bucket, not a team; leave the team out and it is unowned.")
@@ -102,7 +128,7 @@ def _checked(db: duckdb.DuckDBPyConnection, number: int, item: Mapping) -> tuple
     return item["item"].strip(), cost, team, (item["billed_by"] or "").strip() or None, currency
 
 
-# what is asked for minus what is booked already of the same items of that month
+# what is asked for, and its reversal, minus what is booked already of the same items of that month
 _MISSING = """
 create or replace temp table accruals_missing as
 with wanted as (
@@ -119,16 +145,25 @@ sides as (
     select 'cost' as account, rule, billed_by, team, cost_centre, bucket, 'accrual' as component, currency_code, cost from wanted
     union all
     select 'accrual', rule, billed_by, null, null, null, null, currency_code, -cost from wanted
+),
+
+differences as (
+    select 'accrual' as reason, last_day($period::date) as usage_date, *, cost as posted_cost from sides
     union all
-    select account, rule, billed_by, team, cost_centre, bucket, component, currency_code, -posted_cost
+    select 'accrual_reversal', last_day($period::date), *, -cost from sides
+    union all by name
+    select reason, usage_date, account, rule, billed_by, team, cost_centre, bucket, component, currency_code, -posted_cost as posted_cost
     from ledger.postings
-    where reason = 'accrual' and source_name = $source and accounting_period = $period and rule in (select wanted.rule from wanted)
+    where
+        reason in ('accrual', 'accrual_reversal') and source_name = $source and billing_period = $period
+        and rule in (select wanted.rule from wanted)
 )
 
 select
-    account, $period::date as billing_period, $source as source_name, billed_by, 'estimated' as basis, team, cost_centre, bucket, component,
-    rule, currency_code, sum(cost)::decimal(38, 12) as posted_cost
-from sides
-group by account, rule, billed_by, team, cost_centre, bucket, component, currency_code
-having sum(cost) <> 0
+    reason, case reason when 'accrual' then $period::date else $reversed_in::date end as accounting_period, account, usage_date,
+    $period::date as billing_period, $source as source_name, billed_by, 'estimated' as basis, team, cost_centre, bucket, component, rule,
+    currency_code, sum(posted_cost)::decimal(38, 12) as posted_cost
+from differences
+group by reason, account, usage_date, rule, billed_by, team, cost_centre, bucket, component, currency_code
+having sum(posted_cost) <> 0
 """

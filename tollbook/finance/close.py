@@ -119,19 +119,24 @@ def _reading(workspace: Workspace) -> duckdb.DuckDBPyConnection:
 
 
 def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:
-    """The checks of the month, waivers applied."""
+    """The checks of the month, waivers applied, and what is accrued by hand."""
     try:
         if period in ledger.closed_periods(db):
             raise _closed_already(db, workspace, period)
-        checks = close_checks.run(db, workspace, period, accrue)
+        return _checked(db, workspace, period, approved_by, waive, accrue, tell)
     except duckdb.CatalogException as error:
         raise TollbookError(f"this version of Tollbook has not built the warehouse yet: `tollbook run` first ({error})") from error
+
+
+def _checked(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:
+    checks = close_checks.run(db, workspace, period, accrue)
     of_file = waivers.of_file(workspace, period)
     used = waivers.needed([*of_file, *waivers.of_options(waive, checks, approved_by)], checks)
     for one in of_file:
         if one.key not in {other.key for other in used}:
             tell(f"{waivers.FILE}: {one.check_id}:{one.item} needs no waiver: the check found no such thing")
-    return CloseReport(period, tuple(close_checks.waive(checks, {one.key: one.reason for one in used})), tuple(used))
+    waived = close_checks.waive(checks, {one.key: one.reason for one in used})
+    return CloseReport(period, (*waived, waivers.accrual(db, period, used, workspace.currency)), tuple(used))
 
 
 def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved_by: str, tell: Tell) -> CloseReport:
@@ -179,7 +184,10 @@ def _set_aside(folder: Path, tell: Tell) -> None:
 
 def _reason(report: CloseReport) -> str:
     said = [f"{check.check_id}: {check.observed}" for check in report.checks if check.check_id == "estimates" and check.advice]
-    said += [f"{one.check_id}:{one.item} waived by {one.approved_by}: {one.reason}" for one in report.waivers]
+    said += [
+        f"{one.check_id}:{one.item} {'approved' if one.check_id == waivers.ACCRUAL else 'waived'} by {one.approved_by}: {one.reason}"
+        for one in report.waivers
+    ]
     return "; ".join(said) or "all checks passed"
 
 

@@ -285,7 +285,7 @@ def _unowned(db, gates: Gates, period: date) -> Check:
     over = {
         name: limit is not None and share > Decimal(repr(limit)) for name, limit in (("error", gate.error_above), ("warn", gate.warn_above))
     }
-    threshold = f"at most {gate.error_above:.0%}" if gate.error_above is not None else "no limit"
+    threshold = f"at most {_percent(gate.error_above)}" if gate.error_above is not None else "no limit"
     if not any(over.values()):
         return Check("unowned", "pass", observed, threshold)
     return _of_items(
@@ -295,6 +295,12 @@ def _unowned(db, gates: Gates, period: date) -> Check:
         threshold,
         "Give it owners in config/owners.csv and `tollbook run --restate-from` the first day; or waive it. The limit: close.unowned_ratio in gates.yml.",
     )
+
+
+def _percent(ratio: float) -> str:
+    """With every digit: 0.1 is 10%, 0.001 is 0.1%."""
+    said = f"{Decimal(repr(ratio)).scaleb(2):f}"
+    return (said.rstrip("0").rstrip(".") if "." in said else said) + "%"
 
 
 def _unpriced_usage(db, period: date) -> Check:

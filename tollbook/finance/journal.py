@@ -7,6 +7,8 @@ account of the ledger has is said by ``config/accounts.csv``.
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import os
 from calendar import monthrange
 from collections.abc import Iterable
@@ -56,7 +58,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 @dataclass(frozen=True)
 class Line:
-    """A line of an entry; amounts are in ``currency``, ``ledger_amount`` with every digit, debit positive."""
+    """A line of an entry; amounts are in ``currency``, ``ledger_amount`` with every digit, debit positive.
+
+    ``entry_number`` is the entry's in every export of its month; ``known_at`` (ISO, UTC) is when the month's newest posting was recorded.
+    """
 
     entry_number: str
     entry_date: date
@@ -79,6 +84,7 @@ class Line:
     billing_period: str
     usage_period: str | None
     ledger_amount: Decimal
+    known_at: str
 
 
 def accounts_of(file: Path) -> list[tuple]:
@@ -135,8 +141,11 @@ def lines(
             f"accounts.csv: account {account}{f' ({said})' if said else ''} has no account code in {period:%Y-%m}. Add a row with account"
             f" {account}, account_code and account_name (other columns empty: for all of it); nothing was written."
         )
-    found = rows(db, _LINES)
-    return [line for number, entry in enumerate(_entries(found), 1) for line in _in_coins(period, number, entry)]
+    (newest,) = db.execute(
+        "select max(recorded_at) from ledger.postings where accounting_period = $1 and recorded_at <= coalesce($2, timestamp '9999-12-31')",
+        [period, known_at],
+    ).fetchone()
+    return [line for key, entry in groupby(rows(db, _LINES), key=_entry) for line in _in_coins(period, key, list(entry), newest)]
 
 
 def export(found: list[Line], out: Path) -> None:
@@ -205,22 +214,28 @@ def _platform(db: duckdb.DuckDBPyConnection, period: date) -> str | None:
     return said["showback_cost_centre"].strip()
 
 
-def _entries(found: list[dict]) -> Iterable[list[dict]]:
-    return (
-        list(entry)
-        for _, entry in groupby(found, key=lambda row: (row["source_name"], row["billed_by"], row["billing_period"], row["kind"]))
-    )
+def _entry(row: dict) -> tuple[str, str | None, str, str, str]:
+    """What an entry is told apart by inside its month."""
+    return row["source_name"], row["billed_by"], f"{row['billing_period']:%Y-%m}", row["kind"], row["currency_code"]
 
 
-def _in_coins(period: date, number: int, entry: list[dict]) -> Iterable[Line]:
+def _number(period: date, key: tuple) -> str:
+    """Of the entry itself, not of its place: whatever else is posted, the number stays, and no other entry of the month gets it."""
+    return f"{period:%Y-%m}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]}"
+
+
+def _in_coins(period: date, key: tuple, entry: list[dict], newest: datetime) -> Iterable[Line]:
     """The lines of an entry; those of less than half a coin that come to nothing are left out."""
     currency = entry[0]["currency_code"]
-    amounts = rounded([row["cost"] for row in entry], get_currency_precision(currency))
+    # what is taken back is rounded as it was booked: of equals, the same line gets the coin
+    sign = -1 if entry[0]["kind"] == "accrual_reversal" else 1
+    amounts = [sign * amount for amount in rounded([sign * row["cost"] for row in entry], get_currency_precision(currency))]
     kept = [(row, amount) for row, amount in zip(entry, amounts, strict=True) if amount]
     for line_number, (row, amount) in enumerate(kept, 1):
         yield Line(
-            entry_number=f"{period:%Y-%m}-{number:04}",
-            entry_date=period.replace(day=monthrange(period.year, period.month)[1]),
+            entry_number=_number(period, key),
+            # what is taken back is so from the month's beginning, all else stands at its end
+            entry_date=period if row["kind"] == "accrual_reversal" else period.replace(day=monthrange(period.year, period.month)[1]),
             accounting_period=f"{period:%Y-%m}",
             line_number=line_number,
             account_code=row["account_code"],
@@ -231,7 +246,7 @@ def _in_coins(period: date, number: int, entry: list[dict]) -> Iterable[Line]:
             debit_amount=amount if amount > 0 else None,
             credit_amount=-amount if amount < 0 else None,
             currency=currency,
-            reference=row["invoice_id"] or row["commitment_id"] or (f"{period:%Y-%m}/{row['payer']}" if row["payer"] else None),
+            reference=row["invoice_id"] or row["commitment_id"] or _statement(period, row),
             reason=row["reason"],
             ledger_account=row["account"],
             bucket=row["bucket"],
@@ -240,7 +255,15 @@ def _in_coins(period: date, number: int, entry: list[dict]) -> Iterable[Line]:
             billing_period=f"{row['billing_period']:%Y-%m}",
             usage_period=f"{row['usage_period']:%Y-%m}" if row["usage_period"] else None,
             ledger_amount=row["cost"],
+            known_at=newest.isoformat(),
         )
+
+
+def _statement(period: date, row: dict) -> str | None:
+    """The statement that states what is charged, without its version: 2026-09/CC-100, or 2026-09/bucket:idle."""
+    if not row["payer"]:
+        return None
+    return f"{period:%Y-%m}/" + (row["payer"] if row["bucket"] == "allocated" else f"bucket:{row['bucket']}")
 
 
 def _description(row: dict) -> str:
@@ -307,9 +330,10 @@ qualify row_number() over (
 
 _LINES = """
 select
-    posted.source_name, posted.billed_by, posted.billing_period, posted.kind, coded.account_code, coded.account_name, posted.account,
+    posted.source_name, posted.billed_by, posted.billing_period, posted.kind, posted.currency_code, coded.account_code, coded.account_name,
+    posted.account,
     posted.cost_centre, posted.payer, posted.project, posted.bucket, posted.invoice_id, posted.commitment_id, posted.reason,
-    posted.usage_period, posted.currency_code, sum(posted.cost)::decimal(38, 12) as cost
+    posted.usage_period, sum(posted.cost)::decimal(38, 12) as cost
 from journal_posted as posted
 inner join journal_coded as coded
     on posted.account = coded.account and posted.component is not distinct from coded.component

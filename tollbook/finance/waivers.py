@@ -1,4 +1,5 @@
-"""What a month may be closed without: ``config/close_waivers.csv`` and what is waived at the close, each with a reason and a name."""
+"""What a month may be closed without, and what is accrued in it: ``config/close_waivers.csv`` and what is waived at the close, each with a reason
+and a name."""
 
 from __future__ import annotations
 
@@ -10,11 +11,14 @@ from decimal import Decimal
 import duckdb
 
 from tollbook.errors import ConfigError, TollbookError
+from tollbook.finance import accruals
 from tollbook.finance.close_checks import WAIVABLE, Check
 from tollbook.sources.typing import reason, text, typed
 from tollbook.workspace import Workspace
 
 FILE = "close_waivers.csv"
+#: In column check: not waived is something that a check found, but a cost accrued whose bill is to come.
+ACCRUAL = "accrual"
 #: Its columns; the last three may be absent or empty.
 COLUMNS = {
     "period": "varchar",
@@ -69,16 +73,25 @@ def of_file(workspace: Workspace, period: date) -> list[Waiver]:
             raise ConfigError(f"{file}: column missing or unknown: {', '.join(wrong)}. Its columns are {', '.join(COLUMNS)}.")
         for name in set(COLUMNS) - present:
             db.execute(f"alter table waivers add column {name} varchar")
+        decimals = accruals.digits(workspace.currency)
+        exact, _ = typed("accrual_cost", "VARCHAR", "decimal(38, 20)")
         amount, failed = typed("accrual_cost", "VARCHAR", COLUMNS["accrual_cost"])
+        checks = (*WAIVABLE, ACCRUAL)
         refusals = [(name, f'"{name}" is null or trim("{name}") = \'\'', "is missing") for name in _REQUIRED]
         refusals += [
             ("period", "not regexp_full_match(trim(period), '[0-9]{4}-(0[1-9]|1[0-2])')", "is no month such as 2026-09"),
-            ("check", f'trim("check") not in {WAIVABLE}', f"is not one of {', '.join(WAIVABLE)}"),
+            ("check", f'trim("check") not in {checks}', f"is not one of {', '.join(checks)}"),
             ("accrual_cost", failed, reason(COLUMNS["accrual_cost"])),
             (
                 "accrual_cost",
-                f"trim(accrual_cost) <> '' and try_cast(accrual_cost as decimal(38, 20)) <> {amount}",
-                "has more than 12 decimals",
+                f"trim(\"check\") = '{ACCRUAL}' and coalesce({amount}, 0) = 0",
+                f"is no cost to accrue; a row with check {ACCRUAL} needs one",
+            ),
+            (
+                "accrual_cost",
+                # what earlier months were closed with stays as it is; digits past the 12th are gone from the amount
+                f"trim(period) = '{period:%Y-%m}' and ({amount} <> round({amount}, {decimals}) or {exact} <> {amount})",
+                f"is finer than the coin of {workspace.currency}: say it to at most {decimals} decimals",
             ),
             (
                 "item",
@@ -123,9 +136,28 @@ def of_options(given: Sequence[str], checks: Sequence[Check], approved_by: str) 
 
 
 def needed(found: Sequence[Waiver], checks: Sequence[Check]) -> list[Waiver]:
-    """Those of ``found`` that waive what a check found to stop the close; the last of an item counts."""
+    """Those of ``found`` that waive what a check found to stop the close, and what is accrued anyway; the last of an item counts."""
     stopped = {(check.check_id, item.name) for check in checks for item in check.items if item.blocks}
-    return list({waiver.key: waiver for waiver in found if waiver.key in stopped}.values())
+    return list({waiver.key: waiver for waiver in found if waiver.key in stopped or waiver.check_id == ACCRUAL}.values())
+
+
+def accrual(db: duckdb.DuckDBPyConnection, period: date, waivers: Sequence[Waiver], currency: str) -> Check:
+    """What the close would book by hand, as a row of its table; it fails where ``accruals.book`` would. Only reads."""
+    threshold = "each can be booked"
+    try:
+        rows = accruals.checked(db, to_accrue(db, period, waivers, currency))
+    except TollbookError as error:
+        return Check(ACCRUAL, "fail", str(error), threshold, f"Mend it in config/{FILE}.")
+    if not rows:
+        return Check(ACCRUAL, "pass", "nothing is accrued by hand", threshold)
+    digits = accruals.digits(currency)
+    said = [
+        f"{item}: "
+        + (f"{cost:,.{digits}f} {currency}, {team or 'unowned'}, {biller or 'no biller'}" if cost else "accrued before, taken back")
+        for item, cost, team, biller, _ in rows
+    ]
+    said.append(f"{sum(row[1] for row in rows):,.{digits}f} {currency} in all")
+    return Check(ACCRUAL, "pass", "; ".join(said), threshold, f"Booked in {period:%Y-%m}, taken back in the next open month.")
 
 
 def record(db: duckdb.DuckDBPyConnection, period: date, recorded_at: datetime, waivers: Sequence[Waiver]) -> None:
@@ -138,16 +170,13 @@ def record(db: duckdb.DuckDBPyConnection, period: date, recorded_at: datetime, w
         )
 
 
-def to_accrue(db: duckdb.DuckDBPyConnection, period: date, waivers: Sequence[Waiver], currency: str) -> list[dict]:
-    """What ``accruals.book`` is to book: the waivers' accruals, and 0 for what an earlier close of ``period`` accrued and this one does not."""
+def to_accrue(db: duckdb.DuckDBPyConnection, period: date, used: Sequence[Waiver], currency: str) -> list[dict]:
+    """What ``accruals.book`` is to book: the accruals of ``used``, and 0 for what an earlier close of ``period`` accrued and this one does not."""
     items = {
         f"{one.check_id}:{one.item}": {"reason": one.reason, "cost": one.accrual_cost, "team": one.team, "billed_by": one.billed_by}
-        for one in waivers
+        for one in used
         if one.accrual_cost
     }
-    before = db.execute(
-        "select distinct check_id || ':' || item from ledger.waivers where accounting_period = ? and accrual_cost <> 0 order by 1", [period]
-    ).fetchall()
-    for (item,) in before:
+    for item in accruals.booked(db, period):
         items.setdefault(item, {"reason": "waived no longer", "cost": Decimal(0), "team": None, "billed_by": None})
     return [{"item": item, "currency_code": currency} | rest for item, rest in items.items()]
