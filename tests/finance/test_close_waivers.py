@@ -131,3 +131,16 @@ def test_a_limit_is_told_with_every_digit(ratio, said):
 def test_missing_and_unknown_columns_are_named(read):
     with pytest.raises(ConfigError, match="column missing or unknown: approved_by, who"):
         read("period,check,item,reason,who\n2026-09,unowned,share,why,Grace\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"{HEADER}2026-09,deliveries,gateway,outage, on the 12th,Ann,,,\n".encode(), "row 1 has 9 cells, the header 8"),
+        (f"{HEADER}2026-09,deliveries,gateway,Störung,Ann,,,\n".encode("latin-1"), "is not UTF-8"),
+    ],
+)
+def test_a_file_that_a_table_program_saved_in_another_form_is_named_with_its_fault(workspace, content, said):
+    opened = workspace("currency: USD\nsources: []\n", {"config/close_waivers.csv": content})
+    with pytest.raises(ConfigError, match=said):
+        waivers.of_file(opened, date(2026, 9, 1))

@@ -14,6 +14,7 @@ from tollbook.errors import ConfigError, TollbookError
 from tollbook.finance import accruals
 from tollbook.finance.close_checks import WAIVABLE, Check
 from tollbook.sources.typing import reason, text, typed
+from tollbook.warehouse.rule_files import refuse_ragged
 from tollbook.workspace import Workspace
 
 FILE = "close_waivers.csv"
@@ -57,7 +58,10 @@ def of_file(workspace: Workspace, period: date) -> list[Waiver]:
         ConfigError: it lacks a column, or a value of it cannot be used; the message names file, row and column.
     """
     file = workspace.config / FILE
-    if not file.is_file() or not file.read_text().strip():
+    if not file.is_file():
+        return []
+    refuse_ragged(file)
+    if not file.read_text().strip():
         return []
     with duckdb.connect() as db:
         try:

@@ -12,6 +12,7 @@ import duckdb
 from tollbook.errors import ConfigError
 from tollbook.sources.typing import quoted, reason, text, typed
 from tollbook.warehouse import rule_coverage, rule_history
+from tollbook.warehouse.rule_files import refuse_ragged
 from tollbook.warehouse.rule_tables import (
     ABSENT,
     BUILT_IN_SPLITS,
@@ -103,7 +104,10 @@ def _load_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, st
 def _read_table(db: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], file: Path) -> None:
     definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     db.execute(f"create or replace table config.{table} ({definition}, rule_row bigint)")
-    if not file.is_file() or not file.read_text().strip():
+    if not file.is_file():
+        return
+    refuse_ragged(file)
+    if not file.read_text().strip():
         return
     try:
         db.execute(
