@@ -214,10 +214,14 @@ def test_the_restatement_names_the_dispute_beside_what_came_after(books, say, as
 
     with books.connect() as db:
         decided = moments.now(db)
+    # accepted before, and still to be corrected: it stays in sight
+    assert [(row["dispute_id"], row["posted_since"]) for row in restated(books, decided.at).disputes] == [("D-1", None)]
+    with books.connect() as db:
         delivery(db, "again.csv", [DAY])
         credit = line("-5", DAY, team="research", cost_centre="CC-100", component="Credit")
         night(db, "october", [gpu("70"), gpu("30", "ops", "CC-900"), credit, gpu("41", "search", "CC-200")])
     found = restated(books, decided.at)
+    assert restated(books, "now").disputes == []
     # decided before, but what follows from it is in this window; the other dispute is still open and nothing came of it
     (first,) = found.disputes
     assert (first["dispute_id"], first["posted_since"], first["reasons"], first["run_ids"]) == ("D-1", -30, ["correction"], ["october"])

@@ -27,7 +27,7 @@ class Restatement:
     runs: one per reason and run: recorded_at, posted_cost, postings, whether rules or Tollbook's models had changed.
     deliveries: one per reason and delivery that was loaded for the run, of a source and for a day that it posted.
     rules: one per reason and rule that gave way to another version, with the money and the fields that changed.
-    disputes: on lines of these months, raised or decided in between or followed by a posting on their line.
+    disputes: on lines of these months, raised or decided in between, followed by a posting on their line, or accepted and not followed yet.
     periods: closed or reopened in between.
     """
 
@@ -239,11 +239,12 @@ with disputed as (
 
 followed as (
     select
-        disputed.dispute_id, sum(postings.posted_cost)::decimal(38, 12) as posted_since,
-        list_sort(list(distinct postings.reason)) as reasons, list_sort(list(distinct postings.run_id)) as run_ids
+        disputed.dispute_id, (sum(postings.posted_cost) filter (postings.recorded_at > $since))::decimal(38, 12) as posted_since,
+        list_sort(list(distinct postings.reason) filter (postings.recorded_at > $since)) as reasons,
+        list_sort(list(distinct postings.run_id) filter (postings.recorded_at > $since)) as run_ids
     from disputed
     inner join ledger.postings as postings
-        on postings.recorded_at > disputed.since_at and postings.recorded_at > $since and postings.recorded_at <= $until
+        on postings.recorded_at > disputed.since_at and postings.recorded_at <= $until
         and postings.bucket is not null and date_trunc('month', postings.usage_date) = disputed.usage_period
         and case disputed.recipient_kind
             when 'tenant' then postings.tenant
@@ -258,7 +259,9 @@ followed as (
 
 select disputed.* exclude (since_at), followed.posted_since, followed.reasons, followed.run_ids
 from disputed left join followed using (dispute_id)
-where disputed.raised_at > $since or disputed.last_at > $since or followed.dispute_id is not null
+where disputed.raised_at > $since or disputed.last_at > $since or followed.run_ids is not null
+    -- accepted, and nothing has come of it to this day
+    or (disputed.status = 'accepted' and followed.dispute_id is null)
 order by disputed.raised_at
 """
 
