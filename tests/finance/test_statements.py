@@ -1,5 +1,6 @@
 """What statements say and that they say it again: sums, versions, hash, adjustments, changes, and what is beside them."""
 
+import json
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -11,6 +12,8 @@ from tollbook.cli import app
 from tollbook.errors import ConfigError, TollbookError
 from tollbook.finance import statements
 from tollbook.finance.statements.issuing import file_name
+from tollbook.finance.statements.layout import document_of
+from tollbook.finance.statements.wording import Wording
 from tollbook.warehouse import config
 
 
@@ -279,3 +282,73 @@ def test_file_names_are_safe_and_of_one_statement_only(tmp_path):
     one = found["a_b"]
     taken = {file_name(one, set()).lower()}
     assert file_name(one, taken).lower() not in taken
+
+
+def test_what_was_accrued_is_told_apart_from_usage_and_is_on_no_invoice(tmp_path):
+    by_hand = {"component": "accrual", "source_name": "(close)", "basis": "estimated"}
+    month = month_of(
+        tmp_path,
+        [
+            charge("100"),
+            charge("120.5", date(2026, 9, 30), reason="accrual", rule="accrual/deliveries:gateway", **by_hand),
+            charge(
+                "-7",
+                date(2026, 8, 31),
+                accounting_period=SEPTEMBER,
+                reason="accrual_reversal",
+                rule="accrual/deliveries:gateway",
+                **by_hand,
+            ),
+            charge("7", date(2026, 8, 31), reason="accrual", rule="accrual/deliveries:gateway", **by_hand),
+        ],
+    )
+    add(month, "finance.fct_invoice_tie_out", billing_period=SEPTEMBER, invoice_issuer_name="Nimbus", invoice_id="NC-9")
+    add(month, "config.budgets", scope="team", scope_value="a", amount_per_month=Decimal(500), currency="USD")
+    waiver = {"check_id": "deliveries", "item": "gateway", "approved_by": "Ada"}
+    for of, reason in ((AUGUST, "outage in August"), (SEPTEMBER, "outage in September"), (OCTOBER, "not known yet")):
+        add(month, "ledger.waivers", **waiver, accounting_period=of, reason=reason, recorded_at=datetime(2026, 10, 1))
+    (one,) = issue(month, close(month)).values()
+    told = {(row["section"], row.get("reason"), row.get("month")): row["stated_amount"] for row in one.content["parts"]["summary"]}
+    assert told == {
+        ("charges", None, None): "100.00",
+        ("adjustments", "accrual", "2026-09-01"): "120.50",
+        ("adjustments", "accrual_reversal", "2026-08-01"): "-7.00",
+    }
+    assert [(row["section"], row["reason"], row["stated_amount"]) for row in one.content["lines"]] == [
+        ("charges", None, "100.00"), ("adjustments", "accrual", "120.50"), ("adjustments", "accrual_reversal", "-7.00"),
+    ]  # fmt: skip
+    assert recorded_lines(month) == [("charges", None), ("adjustments", "accrual"), ("adjustments", "accrual_reversal")]
+    assert [(row["billing_period"], row["reason"], row["invoice_ids"], row["stated_amount"]) for row in one.content["invoices"]] == [
+        ("2026-09-01", None, "NC-9", "100.00"),
+        ("2026-09-01", "accrual", None, "120.50"),
+        ("2026-08-01", "accrual_reversal", None, "-7.00"),
+    ]
+    assert {(row["month"], json.loads(row["said"])["reason"]) for row in one.content["rules"] if row["said"]} == {
+        ("2026-09-01", "outage in September"), ("2026-08-01", "outage in August"),
+    }  # fmt: skip
+    # what is accrued for the month is spent in it, and taken back of no other
+    assert [row["cost"] for row in one.content["budgets"]] == ["220.500000000000"]
+    shown = {table.title: table.rows for table in document_of(one, Wording("en_US", "USD", 2), {}).tables}
+    assert [said for said, _ in shown["Summary"]] == [
+        "Usage of the month", "Accrued, September 2026", "Accrual of an earlier month taken back, August 2026",
+    ]  # fmt: skip
+    assert [row[2] for row in shown["Bills behind this statement"]] == [
+        "NC-9", "accrued, on no invoice", "accrual taken back, on no invoice",
+    ]  # fmt: skip
+    assert [(row[1], row[4]) for row in shown["Lines"]][1:] == [("accrual", "Accrual"), ("reversal of an accrual", "Accrual")]
+    assert ("accrual/deliveries:gateway, September 2026", "reason outage in September, approved_by Ada", Decimal("120.50")) in shown[
+        "Rules that decided who pays"
+    ]
+
+
+def recorded_lines(workspace):
+    with workspace.connect() as db:
+        return db.execute("select section, reason from ledger.statement_lines order by line_number").fetchall()
+
+
+def test_of_what_nobody_owns_no_rule_matched(month):
+    post(month, [charge("3", team="unowned", cost_centre=None, bucket="unowned", tenant="acme")])
+    found = issue(month, close(month))
+    rests = {name: {row["rest"] for row in one.content["rules"] if not row["rule"]} for name, one in found.items()}
+    assert (rests["unowned"], rests["idle"], rests["acme"]) == ({"unmatched"}, {"none"}, {"none", "unmatched"})
+    assert Wording("en_US", "USD", 2)("rest", "rule", "unmatched") == "no rule matched"

@@ -232,11 +232,18 @@ _QUERIES = {
         where recipient is not null group by all order by recipient_kind, recipient
     """,
     "rules": """
-        select recipient_kind, recipient, name as rule, any_value(content order by in_force_from nulls first, valid_from nulls first)
-            as said, rest, any_value({stated}) as stated_amount
+        select recipient_kind, recipient, name as rule, month,
+            coalesce(any_value(content order by in_force_from nulls first, valid_from nulls first), any_value(waived.said)) as said, rest,
+            any_value({stated}) as stated_amount
         from stated_parts left join frozen_rule_versions as versions
             on name = versions.table_name || '/' || versions.rule_key || '@' || versions.rule_version
-        where {now} and part = 'rule' group by recipient_kind, recipient, name, rest order by recipient_kind, recipient, abs(any_value(stated)) desc, name, rest
+        left join (
+            select 'accrual/' || check_id || ':' || item as accrual, accounting_period as accrued_in,
+                arg_max(json_object('reason', reason, 'approved_by', approved_by)::varchar, recorded_at) as said
+            from frozen_waivers group by all
+        ) as waived on name = waived.accrual and month = waived.accrued_in
+        where {now} and part = 'rule' group by recipient_kind, recipient, name, month, rest
+        order by recipient_kind, recipient, abs(any_value(stated)) desc, name, month, rest
     """,
     "shared_costs": """
         with shared_amounts as (
@@ -249,24 +256,26 @@ _QUERIES = {
         select recipient_kind, recipient, step, rule, shared_cost_of, method, component, charged_cost, {stated} as stated_amount
         from {shared} order by recipient_kind, recipient, step, rule, shared_cost_of, method, component
     """,
-    # per bill: the invoices that the provider sent for it, from the ledger's clearing accounts and the invoices themselves
+    # per bill: the invoices that the provider sent for it, from the ledger's clearing accounts and the invoices themselves; what was booked
+    # by hand is on none
     "invoices": """
         with invoices as (
             select billed_by, billing_period, invoice_id from frozen_postings where invoice_id is not null
             union
             select invoice_issuer_name, billing_period, invoice_id from frozen_invoices where invoice_id is not null
         )
-        select recipient_kind, recipient, parts.billed_by, parts.month as billing_period, {stated} as stated_amount,
+        select recipient_kind, recipient, parts.billed_by, parts.month as billing_period, parts.reason, {stated} as stated_amount,
             (select string_agg(invoice_id, ', ' order by invoice_id) from invoices
-                where invoices.billed_by = parts.billed_by and invoices.billing_period = parts.month) as invoice_ids
-        from stated_parts as parts where {now} and part = 'bill' order by recipient_kind, recipient, billing_period desc, parts.billed_by
+                where parts.reason is null and invoices.billed_by = parts.billed_by and invoices.billing_period = parts.month) as invoice_ids
+        from stated_parts as parts where {now} and part = 'bill' order by recipient_kind, recipient, billing_period desc, parts.billed_by, parts.reason nulls first
     """,
-    # held against the usage of the month: of everything what is charged for it, of GPUs what the GPU nodes held cost
+    # held against the usage of the month: of everything what is charged or accrued for it, of GPUs what the GPU nodes held cost
     "budgets": """
         with spent as (
             select {payer}, cost_centre, team, 'everything' as cost_kind, charged_cost as cost
             from (select case when recipient_kind = 'cost_centre' then recipient end as cost_centre, null::varchar as bucket, team,
-                null::varchar as tenant, charged_cost from stated_facts where {now} and section <> 'adjustments' and side = 'payers')
+                null::varchar as tenant, charged_cost from stated_facts where {now} and side = 'payers'
+                    and (section <> 'adjustments' or reason_of_line = 'accrual'))
             union all
             select {payer}, cost_centre, team, 'gpu', allocated_cost
             from (select coalesce(cost_centre, team) as cost_centre, null::varchar as bucket, team, null::varchar as tenant, allocated_cost

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from tollbook.finance.ledger import BY_HAND
 from tollbook.finance.statements.figures import BREAKDOWNS, Statement
 from tollbook.finance.statements.wording import Wording
 
@@ -121,9 +122,12 @@ class _Shown:
         rows = []
         for part in self.content["parts"]["summary"]:
             said = self.words("sections", part["section"])
+            by_hand = self._by_hand(part)
+            if by_hand:
+                said = by_hand
             if part["section"] != "charges":
                 said += f", {self.words.month(date.fromisoformat(part['month']))}"
-            if part["section"] == "adjustments":
+            if part["section"] == "adjustments" and not by_hand:
                 said += f": {self.words('reasons', part['reason'])}"
             rows.append((said, _amount(part)))
         return self._table("summary", "summary", [self._named("item", 4), self._money("amount", True)], rows)
@@ -178,7 +182,8 @@ class _Shown:
         for change in self.content["changes"]:
             now, before = Decimal(change["now_amount"]), Decimal(change["before_amount"])
             if change["section"] == "adjustments":
-                item, cause = self.words("sections", "adjustments"), self.words("causes", change["reason"])
+                item = self._by_hand(change) or self.words("sections", "adjustments")
+                cause = self.words("causes", change["reason"])
             else:
                 named = [self._component(change["component"]), change["gpu_model"], change["model"]]
                 item, cause = " · ".join(name for name in named if name), self._cause(change, now, before)
@@ -242,7 +247,12 @@ class _Shown:
     def invoices(self) -> Table:
         columns = [*self._columns(("billed_by", 1.6), ("billing_period", 1, "month"), ("invoices", 2)), self._money("amount", True)]
         rows = [
-            (row["billed_by"], date.fromisoformat(row["billing_period"]), row["invoice_ids"] or "–", _amount(row))
+            (
+                row["billed_by"],
+                date.fromisoformat(row["billing_period"]),
+                self.words("no_invoice", row["reason"]) if row["reason"] else row["invoice_ids"] or "–",
+                _amount(row),
+            )
             for row in self.content["invoices"]
         ]
         return self._table("evidence", "invoices", columns, rows)
@@ -252,7 +262,10 @@ class _Shown:
         for row in self.content["rules"]:
             said = json.loads(row["said"]) if row["said"] else {}
             says = ", ".join(f"{name} {value}" for name, value in said.items() if value is not None and name not in ("rule_id", "priority"))
-            rows.append((row["rule"] or self.words("rest", "rule", row["rest"]), says, _amount(row)))
+            rule = row["rule"] or self.words("rest", "rule", row["rest"])
+            if row["month"]:
+                rule += f", {self.words.month(date.fromisoformat(row['month']))}"
+            rows.append((rule, says, _amount(row)))
         return self._table("evidence", "rules", [*self._columns(("rule", 1.6), ("says", 3)), self._money("amount", True)], rows)
 
     def lines(self) -> Table:
@@ -298,6 +311,11 @@ class _Shown:
         if name is None:
             return self.words("rest", breakdown, row["rest"])
         return self._component(name) if breakdown == "component" else name
+
+    def _by_hand(self, row: dict[str, Any]) -> str | None:
+        """What is said of an amount that people booked; None of all others."""
+        reason = row.get("reason")
+        return self.words("by_hand", reason) if reason in BY_HAND else None
 
     def _component(self, name: str | None) -> str:
         return "" if name is None else self.words("components", name) if self.words.has("components", name) else name
