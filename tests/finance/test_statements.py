@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from tests.statement_months import AUGUST, OCTOBER, SEPTEMBER, add, charge, close, month_of, post, reopen
 from tollbook.cli import app
 from tollbook.errors import ConfigError, TollbookError
-from tollbook.finance import statements
+from tollbook.finance import disputes, statements
 from tollbook.finance.statements.issuing import file_name
 from tollbook.finance.statements.layout import document_of
 from tollbook.finance.statements.wording import Wording
@@ -240,18 +240,25 @@ def test_the_policy_says_whether_it_is_showback(month, valid_to, mode):
 def test_open_disputes_are_kept_beside_and_change_no_hash(month):
     folder = close(month)
     first = issue(month, folder)["CC-A"]
-    with month.connect() as db:
-        db.execute(
-            "create table if not exists ledger.disputes (dispute_id varchar, statement_id varchar, line_number integer, event varchar,"
-            " recorded_at timestamp, said_by varchar, note varchar, disputed_amount decimal(38, 2))"
-        )
-    said = {"statement_id": first.statement_id, "said_by": "a", "disputed_amount": Decimal("1.00")}
-    add(month, "ledger.disputes", **said, line_number=1, event="raised", recorded_at=datetime(2026, 10, 3), note="not ours")
-    add(month, "ledger.disputes", **said, line_number=2, event="raised", recorded_at=datetime(2026, 10, 3), note="settled")
-    add(month, "ledger.disputes", **said, line_number=2, event="rejected", recorded_at=datetime(2026, 10, 4), note="it is")
+    said = {"by": "a", "tell": lambda _: None}
+    disputes.raise_dispute(month, first.statement_id, 2, note="not ours", amount="0.01", **said)
+    disputes.raise_dispute(month, first.statement_id, 3, note="settled", **said)
+    disputes.follow(month, "D-2", "rejected", note="it is", **said)
+    # an answer leaves it open, as it was raised
+    disputes.follow(month, "D-1", "answered", note="we look into it", by="b", tell=lambda _: None)
     again = issue(month, folder)["CC-A"]
-    assert [(one["line_number"], one["note"]) for one in again.disputes] == [(1, "not ours")]
     assert again.content_hash == first.content_hash
+    # after another close it stands on the new version, whose line 2 is another
+    reopen(month)
+    post(month, [charge("9", component="aaa")])
+    second = issue(month, close(month))["CC-A"]
+    assert second.version == 2 and [line["component"] for line in second.content["lines"]][:2] == ["aaa", "gpu"]
+    for one in (again, second):
+        (table,) = [table for table in document_of(one, Wording("en_US", "USD", 2), {}).tables if table.title == "Open disputes"]
+        (row,) = table.rows
+        assert [column.title for column in table.columns][:3] == ["Dispute", "Raised on", "#"]
+        assert (*row[:3], *row[4:]) == ("D-1", "2026-09/CC-A/1", 2, "a", "not ours", Decimal("0.01"))
+    assert issue(month, month.closed / "2026-09-2")["b"].disputes == []
 
 
 def test_recipients_are_addressed_as_their_rules_say_and_no_day_is_built_again_for_it(month):

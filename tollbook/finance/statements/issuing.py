@@ -7,13 +7,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 
 from tollbook.errors import TollbookError
-from tollbook.finance import freeze, ledger, periods
+from tollbook.finance import disputes, freeze, ledger, periods
+from tollbook.finance.moments import rows
 from tollbook.finance.statements import lines
 from tollbook.finance.statements.figures import Statement, statements_of
 from tollbook.finance.statements.layout import document_of
@@ -121,13 +122,13 @@ def _wanted(statements: list[Statement], recipients: Sequence[str] | None) -> li
 
 def _recipients(db: duckdb.DuckDBPyConnection, period: date) -> dict[tuple[str, str], dict[str, str | None]]:
     """What ``config/recipients.csv`` says of each on the last day of the month."""
-    rows = db.execute(
+    found = db.execute(
         "select lower(trim(recipient_kind)), recipient, locale, name, address, owner from config.recipients"
         " where coalesce(valid_from, '0001-01-01') < $period::date + interval 1 month"
         " and coalesce(valid_to, '9999-12-31') >= $period::date + interval 1 month",
         {"period": period},
     ).fetchall()
-    return {(kind, recipient): dict(zip(("locale", "name", "address", "owner"), said, strict=True)) for kind, recipient, *said in rows}
+    return {(kind, recipient): dict(zip(("locale", "name", "address", "owner"), said, strict=True)) for kind, recipient, *said in found}
 
 
 def _name_of(workspace: Workspace, folder: Path) -> str:
@@ -162,23 +163,16 @@ def _number(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: 
 
 def _add_disputes(db: duckdb.DuckDBPyConnection, statements: list[Statement]) -> None:
     """The disputes of these statements, of whatever version, that nobody has accepted or rejected."""
-    found = db.execute(
-        """
-        select statements.recipient_kind, statements.recipient, disputes.line_number, disputes.recorded_at, disputes.said_by, disputes.note,
-            disputes.disputed_amount
-        from ledger.disputes inner join ledger.statements using (statement_id)
-        where statements.accounting_period = ?
-        qualify row_number() over (partition by statement_id, line_number order by disputes.recorded_at desc) = 1
-            and disputes.event in ('raised', 'answered')
-        order by disputes.recorded_at, disputes.line_number
-        """,
-        [statements[0].period],
+    found = rows(
+        db,
+        f"from ({disputes.STANDING}) where accounting_period = $period and status in ('raised', 'answered') order by raised_at, dispute_id",
+        {"until": datetime.max, "period": statements[0].period},
     )
-    names = ("line_number", "recorded_at", "said_by", "note", "amount")
     by_recipient = {(statement.recipient_kind, statement.recipient): statement for statement in statements}
-    for kind, recipient, *said in found.fetchall():
-        if (kind, recipient) in by_recipient:
-            by_recipient[kind, recipient].disputes.append(dict(zip(names, said, strict=True)))
+    for dispute in found:
+        of = by_recipient.get((dispute["recipient_kind"], dispute["recipient"]))
+        if of:
+            of.disputes.append(dispute)
 
 
 def _write(statements: list[Statement], known: dict, folder: Path, pdf: bool) -> None:

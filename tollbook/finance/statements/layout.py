@@ -158,13 +158,16 @@ class _Shown:
 
     def disputes(self, statement: Statement) -> Table | None:
         columns = [
+            self._named("dispute", 0.6),
+            self._named("statement", 1.4),
             self._named("line", 0.4, "count"),
             self._named("since", 0.8, "day"),
-            self._named("said_by", 1),
-            self._named("note", 3),
+            self._named("said_by", 0.9),
+            self._named("note", 2.4),
             self._money("amount"),
         ]
-        rows = [(one["line_number"], one["recorded_at"].date(), one["said_by"], one["note"], one["amount"]) for one in statement.disputes]
+        names = ("dispute_id", "statement_id", "line_number", "raised_at", "raised_by", "note", "disputed_amount")
+        rows = [tuple(one[name].date() if name == "raised_at" else one[name] for name in names) for one in statement.disputes]
         return self._table("summary", "disputes", columns, rows, "disputes")
 
     def breakdown(self, name: str) -> Table | None:
