@@ -191,7 +191,7 @@ def test_a_change_is_quantity_and_rate_to_the_cent(month):
     assert {reason for _, reason in changes if reason} == {"correction", "late_bill"}
     assert sum(Decimal(row["now_amount"]) for row in content["changes"]) == Decimal(content["stated_amount"])
     assert sum(Decimal(row["before_amount"]) for row in content["changes"]) == Decimal(content["stated_before"]) == Decimal("84.30")
-    assert [row["cost_per_gpu_hour"] for row in content["gpu_hours"]] == ["1.478232"]
+    assert [(row["cost_per_gpu_hour"], row["is_of_consumers"]) for row in content["gpu_hours"]] == [("1.478232", False)]
 
 
 def test_unit_costs_leave_out_what_has_no_cost(month):
@@ -359,3 +359,56 @@ def test_of_what_nobody_owns_no_rule_matched(month):
     rests = {name: {row["rest"] for row in one.content["rules"] if not row["rule"]} for name, one in found.items()}
     assert (rests["unowned"], rests["idle"], rests["acme"]) == ({"unmatched"}, {"none"}, {"none", "unmatched"})
     assert Wording("en_US", "USD", 2)("rest", "rule", "unmatched") == "no rule matched"
+
+
+def test_what_was_issued_stays_in_its_language(month):
+    close(month)
+    first = statements.issue_closed(month, SEPTEMBER, pdf=False)
+    sent = {file: file.read_bytes() for one in first for file in one.files}
+    for out in (None, month.statements / "2026-09"):
+        with pytest.raises(TollbookError, match=r"nothing was written: .*2026-09 keeps the statements .* --out for those in de_DE"):
+            statements.issue_closed(month, SEPTEMBER, out, pdf=False, locale="de_DE")
+    german = statements.issue_closed(month, SEPTEMBER, month.root / "german", pdf=False, locale="de_DE")
+    assert {one.content_hash for one in german} == {one.content_hash for one in first}
+    # nor does a rule that came since change it
+    month.config.mkdir(exist_ok=True)
+    (month.config / "recipients.csv").write_text("recipient_kind,recipient,locale,valid_from,valid_to\ncost_centre,CC-A,de_DE,,\n")
+    statements.issue_closed(month, SEPTEMBER, pdf=False)
+    assert {file: file.read_bytes() for file in sent} == sent
+    assert {one.files[0].read_bytes() for one in german}.isdisjoint(sent.values())
+
+
+def test_a_month_frozen_without_what_statements_need_is_refused(month):
+    folder = close(month)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["waivers.parquet"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TollbookError, match=r"2026-09 was frozen by Tollbook .* without waivers: use that version for it"):
+        issue(month, folder)
+
+
+def test_only_who_pays_is_charged_by_a_statement(month):
+    def purpose(one):
+        return dict(document_of(one, Wording("en_US", "USD", 2), {}).facts)["Purpose"]
+
+    found = issue(month, close(month))
+    assert {name: purpose(found[name]) for name in ("CC-A", "idle", "acme")} == {
+        "CC-A": "Chargeback",
+        "idle": "For information (nobody pays for this)",
+        "acme": "For information (not charged again)",
+    }
+
+
+def test_what_served_models_stands_apart_where_their_consumers_are_charged(tmp_path):
+    gpu, served = {"component": "gpu", "gpu_model": "H100"}, {"component": "tokens_self_hosted", "gpu_model": "H100", "model": "falcon"}
+    # on the second day nobody asked the model anything: its cost stays with who held it
+    month = month_of(tmp_path, [charge("30", **gpu), charge("20", date(2026, 9, 2), **served), charge("50", team="b", cost_centre="CC-B")])
+    held = {"team": "a", "cost_centre": "CC-A", "is_held": True, "gpu_model": "H100"}
+    for day, model, hours, cost in ((1, None, 10.0, "30"), (1, "falcon", 25.0, "50"), (2, "falcon", 10.0, "20"), (3, "falcon", 1.0, None)):
+        add(month, "engineering.fct_gpu_hours", **held, usage_date=date(2026, 9, day), model=model, held_gpu_hours=hours, gpu_hours=hours,
+            allocated_cost=cost and Decimal(cost))  # fmt: skip
+    one = issue(month, close(month))["CC-A"]
+    rows = [(row["is_of_consumers"], Decimal(row["gpu_hours"]), Decimal(row["cost"])) for row in one.content["gpu_hours"]]
+    assert rows == [(False, 21, 50), (True, 25, 50)] and one.stated_amount == 50
+    (table,) = [table for table in document_of(one, Wording("en_US", "USD", 2), {}).tables if table.title == "Cost per GPU-hour held"]
+    assert [row[0] for row in table.rows] == ["H100", "H100, charged to those who used the models it served"]

@@ -41,8 +41,8 @@ def issue(
 
     Unless it is a draft they are recorded in ``ledger.statements`` and ``ledger.statement_lines``, in one transaction: once for each
     frozen folder. What is issued again from the same folder is the same statement; another folder, frozen after a reopening, makes
-    its next version. ``recipients`` restricts to some (a cost centre, bucket or tenant); ``locale`` stands before those of
-    ``config/recipients.csv``.
+    its next version. ``recipients`` restricts to some (a cost centre, bucket or tenant). The locale is ``locale``, else that in which the
+    statement was issued before, else that of ``config/recipients.csv``.
 
     Raises:
         TollbookError: the folder is not what was frozen, nothing is charged, nobody is called so, or a statement that was issued
@@ -54,9 +54,11 @@ def issue(
         statements = _wanted(statements_of(db, folder, period), recipients)
         known = _recipients(db, period)
         kept_as = _name_of(workspace, folder)
+        spoken = _locales(db, period, kept_as)
         for statement in statements:
             statement.is_draft = draft
-            statement.locale = locale or known.get((statement.recipient_kind, statement.recipient), {}).get("locale") or DEFAULT
+            of_rules = known.get((statement.recipient_kind, statement.recipient), {}).get("locale")
+            statement.locale = locale or spoken.get((statement.recipient_kind, statement.recipient)) or of_rules or DEFAULT
         new = [] if draft else _number(db, statements, period, kept_as)
         _add_disputes(db, statements)
         workspace.temp.mkdir(exist_ok=True)
@@ -73,8 +75,10 @@ def issue(
 def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **options) -> list[Statement]:
     """``issue`` from the folder that the last close of ``period`` kept, to ``statements/<month>`` by default.
 
+    What stands there is what was sent: another ``locale`` goes to another folder.
+
     Raises:
-        TollbookError: the month is not closed.
+        TollbookError: the month is not closed, or a locale is given and no other folder.
     """
     with workspace.connect() as db:
         schema.ensure(db)
@@ -85,7 +89,13 @@ def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **
             f"{period:%Y-%m} is not closed, so its statements cannot be issued. Close it with `tollbook close {period:%Y-%m}`,"
             " or see what they would say with --draft."
         )
-    return issue(workspace, period, workspace.closed / last[1], out or workspace.statements / last[1], **options)
+    sent = workspace.statements / last[1]
+    if options.get("locale") and (out is None or out.resolve() == sent.resolve()):
+        raise TollbookError(
+            f"nothing was written: {sent} keeps the statements of {period:%Y-%m} in the language in which they were issued."
+            f" Give another folder with --out for those in {options['locale']}."
+        )
+    return issue(workspace, period, workspace.closed / last[1], out or sent, **options)
 
 
 def issue_draft(
@@ -129,6 +139,12 @@ def _recipients(db: duckdb.DuckDBPyConnection, period: date) -> dict[tuple[str, 
         {"period": period},
     ).fetchall()
     return {(kind, recipient): dict(zip(("locale", "name", "address", "owner"), said, strict=True)) for kind, recipient, *said in found}
+
+
+def _locales(db: duckdb.DuckDBPyConnection, period: date, folder: str) -> dict[tuple[str, str], str]:
+    """In which locale each statement was issued from this folder before."""
+    issued = "select recipient_kind, recipient, locale from ledger.statements where accounting_period = ? and folder = ?"
+    return {(kind, recipient): locale for kind, recipient, locale in db.execute(issued, [period, folder]).fetchall()}
 
 
 def _name_of(workspace: Workspace, folder: Path) -> str:

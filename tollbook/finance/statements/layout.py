@@ -72,7 +72,8 @@ def document_of(statement: Statement, words: Wording, recipient: dict[str, str |
         (words("kind", statement.recipient_kind), shown.recipient(statement)),
         *([(words("owner"), recipient["owner"])] if recipient.get("owner") else []),
         (words("period"), words.month(statement.period)),
-        (words("mode"), words("modes", statement.mode)),
+        # only who pays is charged, or shown what it would be
+        (words("mode"), words("modes", statement.mode if statement.recipient_kind == "cost_centre" else statement.recipient_kind)),
         (words("currency"), statement.currency),
         (words("known_at"), words.moment(datetime.fromisoformat(content["known_at"]))),
         (words("content_hash"), statement.content_hash),
@@ -221,7 +222,11 @@ class _Shown:
 
     def units(self) -> list[Table]:
         per_gpu = [
-            (row["gpu_model"] or "–", *_decimals(row, "gpu_hours", "cost", "cost_per_gpu_hour")) for row in self.content["gpu_hours"]
+            (
+                (row["gpu_model"] or "–") + (f", {self.words('of_consumers')}" if row["is_of_consumers"] else ""),
+                *_decimals(row, "gpu_hours", "cost", "cost_per_gpu_hour"),
+            )
+            for row in self.content["gpu_hours"]
         ]
         names = ("token_count", "token_count_without_cost", "cost", "cost_per_million_tokens")
         per_token = [(row["model"] or "–", *_decimals(row, *names)) for row in self.content["tokens"]]

@@ -15,7 +15,7 @@ from tollbook.sources.typing import text
 #: Units of a ledger amount: decimal(38, 12).
 _DIGITS = 12
 #: The frozen files that statements are made of.
-_READ = (
+READ = (
     *("postings", "postings_before", "usage", "usage_before", "gpu_hours", "token_costs", "jobs"),
     *("shared_costs", "invoices", "budgets", "rule_versions", "waivers"),
 )
@@ -70,7 +70,7 @@ def prepare(db: duckdb.DuckDBPyConnection, folder: Path, period: date, digits: i
     ``stated_lines`` the lines, ``stated_totals`` the statements and ``stated_parts`` the breakdowns, for the month and the one before;
     amounts are charged_cost (exact) and stated (whole units of 10^-``digits``).
     """
-    for name in _READ:
+    for name in READ:
         db.execute(f"create or replace temp view frozen_{name} as from read_parquet({text(str(folder / f'{name}.parquet'))})")
     db.execute(_FACTS)
     db.execute(_AMOUNTS)
