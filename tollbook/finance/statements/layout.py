@@ -279,14 +279,14 @@ class _Shown:
     def lines(self) -> Table:
         columns = [
             self._named("line", 0.42, "count"),
-            self._named("section", 0.95),
+            self._named("section", 1.15),
             self._named("usage_period", 0.9, "month"),
             self._named("billed_by", 1.2),
             self._named("component", 1.35),
             self._named("service", 1.25),
             self._named("gpu_model", 0.65),
             self._named("model", 1.1),
-            self._named("project", 1.35),
+            self._named("project", 1.2),
             self._money("amount", True),
         ]
         rows = []
