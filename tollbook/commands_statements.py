@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 def statements(
     period: Annotated[datetime, typer.Argument(formats=["%Y-%m"], help="The month, such as 2026-09.")],
     draft: Annotated[bool, typer.Option("--draft", help="Of an open month, marked so; nothing is recorded.")] = False,
-    locale: Annotated[str | None, typer.Option(help="For all, such as de_DE; else as config/recipients.csv says, or en_US.")] = None,
+    locale: Annotated[
+        str | None, typer.Option(help="For all, such as de_DE; of a closed month with --out. Else as config/recipients.csv says, or en_US.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder; statements/<month> of the workspace by default.")] = None,
     recipient: Annotated[
         list[str] | None, typer.Option(help="Only this cost centre, bucket or tenant; may be given several times.")
@@ -43,6 +45,7 @@ def statements(
         table.add_row(*map(escape, said))
     for column in table.columns:
         column.no_wrap = column.header != "for"
+    table.columns[1].min_width = len("cost centre")
     table.columns[2].justify = "right"
     console.print(table, crop=False)
     total = sum(statement.stated_amount for statement in issued if statement.recipient_kind != "tenant")

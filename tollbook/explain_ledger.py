@@ -16,17 +16,13 @@ from rich.tree import Tree
 from tollbook.errors import TollbookError
 from tollbook.explain import exact, limited, records, remainder
 from tollbook.explain_evidence import EXACT_DIGITS, Evidence
-from tollbook.finance.ledger import BY_HAND
+from tollbook.finance.ledger import BY_HAND, SECTION
 from tollbook.finance.tables import KEYS
 
 #: Who a charge is stated to.
 RECIPIENT = "case when bucket = 'allocated' then coalesce(cost_centre, team, 'allocated') else bucket end"
 #: What a line of a statement is told apart by, beside its section and reason.
 _LINE = ("usage_period", "billed_by", "component", "service_name", "gpu_model", "model", "project")
-_SECTION = (
-    "case when account = 'margin' or component = 'markup' or reason = 'markup' then 'markup'"
-    " when date_trunc('month', usage_date) = accounting_period then 'charges' else 'adjustments' end"
-)
 #: Why something is posted that was posted otherwise before.
 _CHANGES = ("correction", "late_bill", "rule_change", "method_change", "true_up")
 #: The accounts of the bill's side and what of a bill row each takes.
@@ -129,7 +125,7 @@ def _take(db, head: dict, line: dict) -> None:
         " (select *, date_trunc('month', usage_date)::date as usage_period from ledger.postings)"
         " where bucket is not null and accounting_period = $period and recorded_at <= $known_at"
         f" and case when $kind = 'tenant' then tenant = $recipient else {who} end"
-        f" and {_SECTION} = $section and ($section = 'charges' or $reason::varchar is null or reason = $reason) and {same}",
+        f" and {SECTION} = $section and ($section = 'charges' or $reason::varchar is null or reason = $reason) and {same}",
         {name: line[name] for name in (*_LINE, "section", "reason")}
         | {
             "kind": head["recipient_kind"],

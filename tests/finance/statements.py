@@ -22,9 +22,9 @@ select
 from (
     select
         {recipient} as recipient,
-        case when date_trunc('month', usage_date) = accounting_period then 'charges' else 'adjustments' end as section,
+        case when date_trunc('month', usage_date) = accounting_period and reason not like 'accrual%' then 'charges' else 'adjustments' end as section,
         date_trunc('month', usage_date)::date as usage_period, billed_by, component, service_name, gpu_model, model, project,
-        case when date_trunc('month', usage_date) <> accounting_period then reason end as reason,
+        case when section <> 'charges' then reason end as reason,
         sum(posted_cost) as charged_cost, currency_code
     from ledger.postings
     where bucket is not null and accounting_period = $period and recorded_at <= $known_at and {recipient} is not null

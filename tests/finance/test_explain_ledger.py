@@ -239,7 +239,7 @@ def test_a_correction_of_a_month_closed_since_is_explained_by_what_was_kept(chan
 
 
 def test_an_accrual_by_hand_is_named_as_such(changed):
-    tree = explained(changed, "2026-10/CC-200/1", line_of(changed, "2026-10/CC-200/1", "component is null"))
+    tree = explained(changed, "2026-10/CC-200/1", line_of(changed, "2026-10/CC-200/1", "component is null and section = 'adjustments'"))
     assert "accrual, on no bill: 5.50 USD" in labels(tree) and levels_that_add_up(tree) == 4
     assert not [label for label in labels(tree) if label.startswith("allocated")]
 

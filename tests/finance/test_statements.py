@@ -1,5 +1,6 @@
 """What statements say and that they say it again: sums, versions, hash, adjustments, changes, and what is beside them."""
 
+import json
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -9,8 +10,10 @@ from typer.testing import CliRunner
 from tests.statement_months import AUGUST, OCTOBER, SEPTEMBER, add, charge, close, month_of, post, reopen
 from tollbook.cli import app
 from tollbook.errors import ConfigError, TollbookError
-from tollbook.finance import statements
+from tollbook.finance import disputes, statements
 from tollbook.finance.statements.issuing import file_name
+from tollbook.finance.statements.layout import document_of
+from tollbook.finance.statements.wording import Wording
 from tollbook.warehouse import config
 
 
@@ -188,7 +191,7 @@ def test_a_change_is_quantity_and_rate_to_the_cent(month):
     assert {reason for _, reason in changes if reason} == {"correction", "late_bill"}
     assert sum(Decimal(row["now_amount"]) for row in content["changes"]) == Decimal(content["stated_amount"])
     assert sum(Decimal(row["before_amount"]) for row in content["changes"]) == Decimal(content["stated_before"]) == Decimal("84.30")
-    assert [row["cost_per_gpu_hour"] for row in content["gpu_hours"]] == ["1.478232"]
+    assert [(row["cost_per_gpu_hour"], row["is_of_consumers"]) for row in content["gpu_hours"]] == [("1.478232", False)]
 
 
 def test_unit_costs_leave_out_what_has_no_cost(month):
@@ -237,18 +240,25 @@ def test_the_policy_says_whether_it_is_showback(month, valid_to, mode):
 def test_open_disputes_are_kept_beside_and_change_no_hash(month):
     folder = close(month)
     first = issue(month, folder)["CC-A"]
-    with month.connect() as db:
-        db.execute(
-            "create table if not exists ledger.disputes (dispute_id varchar, statement_id varchar, line_number integer, event varchar,"
-            " recorded_at timestamp, said_by varchar, note varchar, disputed_amount decimal(38, 2))"
-        )
-    said = {"statement_id": first.statement_id, "said_by": "a", "disputed_amount": Decimal("1.00")}
-    add(month, "ledger.disputes", **said, line_number=1, event="raised", recorded_at=datetime(2026, 10, 3), note="not ours")
-    add(month, "ledger.disputes", **said, line_number=2, event="raised", recorded_at=datetime(2026, 10, 3), note="settled")
-    add(month, "ledger.disputes", **said, line_number=2, event="rejected", recorded_at=datetime(2026, 10, 4), note="it is")
+    said = {"by": "a", "tell": lambda _: None}
+    disputes.raise_dispute(month, first.statement_id, 2, note="not ours", amount="0.01", **said)
+    disputes.raise_dispute(month, first.statement_id, 3, note="settled", **said)
+    disputes.follow(month, "D-2", "rejected", note="it is", **said)
+    # an answer leaves it open, as it was raised
+    disputes.follow(month, "D-1", "answered", note="we look into it", by="b", tell=lambda _: None)
     again = issue(month, folder)["CC-A"]
-    assert [(one["line_number"], one["note"]) for one in again.disputes] == [(1, "not ours")]
     assert again.content_hash == first.content_hash
+    # after another close it stands on the new version, whose line 2 is another
+    reopen(month)
+    post(month, [charge("9", component="aaa")])
+    second = issue(month, close(month))["CC-A"]
+    assert second.version == 2 and [line["component"] for line in second.content["lines"]][:2] == ["aaa", "gpu"]
+    for one in (again, second):
+        (table,) = [table for table in document_of(one, Wording("en_US", "USD", 2), {}).tables if table.title == "Open disputes"]
+        (row,) = table.rows
+        assert [column.title for column in table.columns][:3] == ["Dispute", "Raised on", "#"]
+        assert (*row[:3], *row[4:]) == ("D-1", "2026-09/CC-A/1", 2, "a", "not ours", Decimal("0.01"))
+    assert issue(month, month.closed / "2026-09-2")["b"].disputes == []
 
 
 def test_recipients_are_addressed_as_their_rules_say_and_no_day_is_built_again_for_it(month):
@@ -279,3 +289,126 @@ def test_file_names_are_safe_and_of_one_statement_only(tmp_path):
     one = found["a_b"]
     taken = {file_name(one, set()).lower()}
     assert file_name(one, taken).lower() not in taken
+
+
+def test_what_was_accrued_is_told_apart_from_usage_and_is_on_no_invoice(tmp_path):
+    by_hand = {"component": "accrual", "source_name": "(close)", "basis": "estimated"}
+    month = month_of(
+        tmp_path,
+        [
+            charge("100"),
+            charge("120.5", date(2026, 9, 30), reason="accrual", rule="accrual/deliveries:gateway", **by_hand),
+            charge(
+                "-7",
+                date(2026, 8, 31),
+                accounting_period=SEPTEMBER,
+                reason="accrual_reversal",
+                rule="accrual/deliveries:gateway",
+                **by_hand,
+            ),
+            charge("7", date(2026, 8, 31), reason="accrual", rule="accrual/deliveries:gateway", **by_hand),
+        ],
+    )
+    add(month, "finance.fct_invoice_tie_out", billing_period=SEPTEMBER, invoice_issuer_name="Nimbus", invoice_id="NC-9")
+    add(month, "config.budgets", scope="team", scope_value="a", amount_per_month=Decimal(500), currency="USD")
+    waiver = {"check_id": "deliveries", "item": "gateway", "approved_by": "Ada"}
+    for of, reason in ((AUGUST, "outage in August"), (SEPTEMBER, "outage in September"), (OCTOBER, "not known yet")):
+        add(month, "ledger.waivers", **waiver, accounting_period=of, reason=reason, recorded_at=datetime(2026, 10, 1))
+    (one,) = issue(month, close(month)).values()
+    told = {(row["section"], row.get("reason"), row.get("month")): row["stated_amount"] for row in one.content["parts"]["summary"]}
+    assert told == {
+        ("charges", None, None): "100.00",
+        ("adjustments", "accrual", "2026-09-01"): "120.50",
+        ("adjustments", "accrual_reversal", "2026-08-01"): "-7.00",
+    }
+    assert [(row["section"], row["reason"], row["stated_amount"]) for row in one.content["lines"]] == [
+        ("charges", None, "100.00"), ("adjustments", "accrual", "120.50"), ("adjustments", "accrual_reversal", "-7.00"),
+    ]  # fmt: skip
+    assert recorded_lines(month) == [("charges", None), ("adjustments", "accrual"), ("adjustments", "accrual_reversal")]
+    assert [(row["billing_period"], row["reason"], row["invoice_ids"], row["stated_amount"]) for row in one.content["invoices"]] == [
+        ("2026-09-01", None, "NC-9", "100.00"),
+        ("2026-09-01", "accrual", None, "120.50"),
+        ("2026-08-01", "accrual_reversal", None, "-7.00"),
+    ]
+    assert {(row["month"], json.loads(row["said"])["reason"]) for row in one.content["rules"] if row["said"]} == {
+        ("2026-09-01", "outage in September"), ("2026-08-01", "outage in August"),
+    }  # fmt: skip
+    # what is accrued for the month is spent in it, and taken back of no other
+    assert [row["cost"] for row in one.content["budgets"]] == ["220.500000000000"]
+    shown = {table.title: table.rows for table in document_of(one, Wording("en_US", "USD", 2), {}).tables}
+    assert [said for said, _ in shown["Summary"]] == [
+        "Usage of the month", "Accrued, September 2026", "Accrual of an earlier month taken back, August 2026",
+    ]  # fmt: skip
+    assert [row[2] for row in shown["Bills behind this statement"]] == [
+        "NC-9", "accrued, on no invoice", "accrual taken back, on no invoice",
+    ]  # fmt: skip
+    assert [(row[1], row[4]) for row in shown["Lines"]][1:] == [("accrual", "Accrual"), ("reversal of an accrual", "Accrual")]
+    assert ("accrual/deliveries:gateway, September 2026", "reason outage in September, approved_by Ada", Decimal("120.50")) in shown[
+        "Rules that decided who pays"
+    ]
+
+
+def recorded_lines(workspace):
+    with workspace.connect() as db:
+        return db.execute("select section, reason from ledger.statement_lines order by line_number").fetchall()
+
+
+def test_of_what_nobody_owns_no_rule_matched(month):
+    post(month, [charge("3", team="unowned", cost_centre=None, bucket="unowned", tenant="acme")])
+    found = issue(month, close(month))
+    rests = {name: {row["rest"] for row in one.content["rules"] if not row["rule"]} for name, one in found.items()}
+    assert (rests["unowned"], rests["idle"], rests["acme"]) == ({"unmatched"}, {"none"}, {"none", "unmatched"})
+    assert Wording("en_US", "USD", 2)("rest", "rule", "unmatched") == "no rule matched"
+
+
+def test_what_was_issued_stays_in_its_language(month):
+    close(month)
+    first = statements.issue_closed(month, SEPTEMBER, pdf=False)
+    sent = {file: file.read_bytes() for one in first for file in one.files}
+    for out in (None, month.statements / "2026-09"):
+        with pytest.raises(TollbookError, match=r"nothing was written: .*2026-09 keeps the statements .* --out for those in de_DE"):
+            statements.issue_closed(month, SEPTEMBER, out, pdf=False, locale="de_DE")
+    german = statements.issue_closed(month, SEPTEMBER, month.root / "german", pdf=False, locale="de_DE")
+    assert {one.content_hash for one in german} == {one.content_hash for one in first}
+    # nor does a rule that came since change it
+    month.config.mkdir(exist_ok=True)
+    (month.config / "recipients.csv").write_text("recipient_kind,recipient,locale,valid_from,valid_to\ncost_centre,CC-A,de_DE,,\n")
+    statements.issue_closed(month, SEPTEMBER, pdf=False)
+    assert {file: file.read_bytes() for file in sent} == sent
+    assert {one.files[0].read_bytes() for one in german}.isdisjoint(sent.values())
+
+
+def test_a_month_frozen_without_what_statements_need_is_refused(month):
+    folder = close(month)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["files"]["waivers.parquet"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TollbookError, match=r"2026-09 was frozen by Tollbook .* without waivers: use that version for it"):
+        issue(month, folder)
+
+
+def test_only_who_pays_is_charged_by_a_statement(month):
+    def purpose(one):
+        return dict(document_of(one, Wording("en_US", "USD", 2), {}).facts)["Purpose"]
+
+    found = issue(month, close(month))
+    assert {name: purpose(found[name]) for name in ("CC-A", "idle", "acme")} == {
+        "CC-A": "Chargeback",
+        "idle": "For information (nobody pays for this)",
+        "acme": "For information (not charged again)",
+    }
+
+
+def test_what_served_models_stands_apart_where_their_consumers_are_charged(tmp_path):
+    gpu, served = {"component": "gpu", "gpu_model": "H100"}, {"component": "tokens_self_hosted", "gpu_model": "H100", "model": "falcon"}
+    # on the second day nobody asked the model anything: its cost stays with who held it
+    month = month_of(tmp_path, [charge("30", **gpu), charge("20", date(2026, 9, 2), **served), charge("50", team="b", cost_centre="CC-B")])
+    held = {"team": "a", "cost_centre": "CC-A", "is_held": True, "gpu_model": "H100"}
+    for day, model, hours, cost in ((1, None, 10.0, "30"), (1, "falcon", 25.0, "50"), (2, "falcon", 10.0, "20"), (3, "falcon", 1.0, None)):
+        add(month, "engineering.fct_gpu_hours", **held, usage_date=date(2026, 9, day), model=model, held_gpu_hours=hours, gpu_hours=hours,
+            allocated_cost=cost and Decimal(cost))  # fmt: skip
+    one = issue(month, close(month))["CC-A"]
+    rows = [(row["is_of_consumers"], Decimal(row["gpu_hours"]), Decimal(row["cost"])) for row in one.content["gpu_hours"]]
+    assert rows == [(False, 21, 50), (True, 25, 50)] and one.stated_amount == 50
+    (table,) = [table for table in document_of(one, Wording("en_US", "USD", 2), {}).tables if table.title == "Cost per GPU-hour held"]
+    assert [row[0] for row in table.rows] == ["H100", "H100, charged to those who used the models it served"]

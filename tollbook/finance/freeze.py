@@ -59,6 +59,8 @@ FILES = {
     "bridge": "from quality.fct_bridge where billing_period = $period order by all",
     "teams": "from config.teams order by all",
     "budgets": "from config.budgets order by all",
+    # those of earlier months, too: what they accrued is taken back in this one
+    "waivers": "from ledger.waivers where accounting_period <= $period and recorded_at <= $known_at order by all",
     "rule_versions": "from meta.rule_versions order by all",
 }
 #: What a statement is explained by, and none is made of: a draft needs none of it.

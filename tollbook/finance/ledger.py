@@ -19,6 +19,11 @@ from tollbook.finance.tables import KEYS
 _KEY = ", ".join(KEYS)
 #: Postings that people asked for: no model computes them, so the difference to the models leaves them alone.
 BY_HAND = ("accrual", "accrual_reversal")
+#: Where a charge stands on the statement of its accounting period, as SQL of a posting: what people booked is no usage of the month.
+SECTION = (
+    "case when account = 'margin' or component = 'markup' or reason = 'markup' then 'markup'"
+    f" when date_trunc('month', usage_date) = accounting_period and reason not in {BY_HAND} then 'charges' else 'adjustments' end"
+)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import duckdb
 
 from tollbook.errors import TollbookError
 from tollbook.finance import freeze
-from tollbook.finance.statements.lines import digits_of, money, prepare, spread
+from tollbook.finance.statements.lines import READ, digits_of, money, prepare, spread
 
 #: Who a statement may be for: who pays, what nobody pays for, and whose tokens they were.
 KINDS = ("cost_centre", "bucket", "tenant")
@@ -71,11 +71,16 @@ def statements_of(db: duckdb.DuckDBPyConnection, folder: Path, period: date) -> 
     Leaves the tables of ``lines.prepare`` in the connection.
 
     Raises:
-        TollbookError: the folder keeps another month or was changed, or nothing is charged in it.
+        TollbookError: the folder keeps another month, was changed or frozen by an older version, or nothing is charged in it.
     """
     manifest = freeze.manifest_of(folder)
     if manifest["period"] != f"{period:%Y-%m}":
         raise TollbookError(f"{folder} keeps {manifest['period']}, not {period:%Y-%m}.")
+    missing = [name for name in READ if f"{name}.parquet" not in manifest["files"]]
+    if missing:
+        raise TollbookError(
+            f"{folder} was frozen by Tollbook {manifest['tollbook']} without {', '.join(missing)}: use that version for it."
+        )
     digits = digits_of(manifest["currency_code"])
     prepare(db, folder, period, digits)
     stated = {
@@ -202,17 +207,26 @@ _QUERIES = {
     """,
     # what a unit cost on average: figures of what was held and used, which need not be what is charged
     "gpu_hours": """
-        with held as (
+        with charged as (
+            select distinct usage_date, coalesce(cost_centre, team) as payer, coalesce(gpu_model, '') as gpu_model, model
+            from frozen_postings where bucket is not null and model is not null
+                and coalesce(gpu_model, service_name) is not null
+        ),
+
+        held as (
             select
                 case when is_held then cost_centre end as cost_centre, case when is_held then team end as team,
                 case when is_held then tenant end as tenant, case when not is_held then layer end as bucket, gpu_model,
-                case when is_held then held_gpu_hours else gpu_hours end::decimal(38, 9) as quantity, allocated_cost as cost
+                case when is_held then held_gpu_hours else gpu_hours end::decimal(38, 9) as quantity, allocated_cost as cost,
+                -- what served a model on a day on which its holder is charged nothing for it: those are who used the model
+                is_held and model is not null and coalesce(allocated_cost, 0) <> 0
+                    and (usage_date, coalesce(cost_centre, team, 'unowned'), coalesce(gpu_model, ''), model) not in (from charged) as is_of_consumers
             from frozen_gpu_hours
         )
-        select recipient_kind, recipient, gpu_model, sum(quantity)::decimal(38, 6) as gpu_hours, sum(cost)::decimal(38, 12) as cost,
+        select recipient_kind, recipient, gpu_model, is_of_consumers, sum(quantity)::decimal(38, 6) as gpu_hours, sum(cost)::decimal(38, 12) as cost,
             round((sum(cost) / sum(quantity) filter (where cost is not null))::double, 6)::decimal(38, 6) as cost_per_gpu_hour
-        from (select {payer}, gpu_model, quantity, cost from held where quantity > 0)
-        where recipient is not null group by all order by recipient_kind, recipient, gpu_model
+        from (select {payer}, gpu_model, is_of_consumers, quantity, cost from held where quantity > 0)
+        where recipient is not null group by all order by recipient_kind, recipient, gpu_model, is_of_consumers
     """,
     "tokens": """
         select recipient_kind, recipient, model, sum(token_count)::bigint as token_count,
@@ -232,11 +246,18 @@ _QUERIES = {
         where recipient is not null group by all order by recipient_kind, recipient
     """,
     "rules": """
-        select recipient_kind, recipient, name as rule, any_value(content order by in_force_from nulls first, valid_from nulls first)
-            as said, rest, any_value({stated}) as stated_amount
+        select recipient_kind, recipient, name as rule, month,
+            coalesce(any_value(content order by in_force_from nulls first, valid_from nulls first), any_value(waived.said)) as said, rest,
+            any_value({stated}) as stated_amount
         from stated_parts left join frozen_rule_versions as versions
             on name = versions.table_name || '/' || versions.rule_key || '@' || versions.rule_version
-        where {now} and part = 'rule' group by recipient_kind, recipient, name, rest order by recipient_kind, recipient, abs(any_value(stated)) desc, name, rest
+        left join (
+            select 'accrual/' || check_id || ':' || item as accrual, accounting_period as accrued_in,
+                arg_max(json_object('reason', reason, 'approved_by', approved_by)::varchar, recorded_at) as said
+            from frozen_waivers group by all
+        ) as waived on name = waived.accrual and month = waived.accrued_in
+        where {now} and part = 'rule' group by recipient_kind, recipient, name, month, rest
+        order by recipient_kind, recipient, abs(any_value(stated)) desc, name, month, rest
     """,
     "shared_costs": """
         with shared_amounts as (
@@ -249,24 +270,26 @@ _QUERIES = {
         select recipient_kind, recipient, step, rule, shared_cost_of, method, component, charged_cost, {stated} as stated_amount
         from {shared} order by recipient_kind, recipient, step, rule, shared_cost_of, method, component
     """,
-    # per bill: the invoices that the provider sent for it, from the ledger's clearing accounts and the invoices themselves
+    # per bill: the invoices that the provider sent for it, from the ledger's clearing accounts and the invoices themselves; what was booked
+    # by hand is on none
     "invoices": """
         with invoices as (
             select billed_by, billing_period, invoice_id from frozen_postings where invoice_id is not null
             union
             select invoice_issuer_name, billing_period, invoice_id from frozen_invoices where invoice_id is not null
         )
-        select recipient_kind, recipient, parts.billed_by, parts.month as billing_period, {stated} as stated_amount,
+        select recipient_kind, recipient, parts.billed_by, parts.month as billing_period, parts.reason, {stated} as stated_amount,
             (select string_agg(invoice_id, ', ' order by invoice_id) from invoices
-                where invoices.billed_by = parts.billed_by and invoices.billing_period = parts.month) as invoice_ids
-        from stated_parts as parts where {now} and part = 'bill' order by recipient_kind, recipient, billing_period desc, parts.billed_by
+                where parts.reason is null and invoices.billed_by = parts.billed_by and invoices.billing_period = parts.month) as invoice_ids
+        from stated_parts as parts where {now} and part = 'bill' order by recipient_kind, recipient, billing_period desc, parts.billed_by, parts.reason nulls first
     """,
-    # held against the usage of the month: of everything what is charged for it, of GPUs what the GPU nodes held cost
+    # held against the usage of the month: of everything what is charged or accrued for it, of GPUs what the GPU nodes held cost
     "budgets": """
         with spent as (
             select {payer}, cost_centre, team, 'everything' as cost_kind, charged_cost as cost
             from (select case when recipient_kind = 'cost_centre' then recipient end as cost_centre, null::varchar as bucket, team,
-                null::varchar as tenant, charged_cost from stated_facts where {now} and section <> 'adjustments' and side = 'payers')
+                null::varchar as tenant, charged_cost from stated_facts where {now} and side = 'payers'
+                    and (section <> 'adjustments' or reason_of_line = 'accrual'))
             union all
             select {payer}, cost_centre, team, 'gpu', allocated_cost
             from (select coalesce(cost_centre, team) as cost_centre, null::varchar as bucket, team, null::varchar as tenant, allocated_cost

@@ -7,13 +7,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 
 from tollbook.errors import TollbookError
-from tollbook.finance import freeze, ledger, periods
+from tollbook.finance import disputes, freeze, ledger, periods
+from tollbook.finance.moments import rows
 from tollbook.finance.statements import lines
 from tollbook.finance.statements.figures import Statement, statements_of
 from tollbook.finance.statements.layout import document_of
@@ -40,8 +41,8 @@ def issue(
 
     Unless it is a draft they are recorded in ``ledger.statements`` and ``ledger.statement_lines``, in one transaction: once for each
     frozen folder. What is issued again from the same folder is the same statement; another folder, frozen after a reopening, makes
-    its next version. ``recipients`` restricts to some (a cost centre, bucket or tenant); ``locale`` stands before those of
-    ``config/recipients.csv``.
+    its next version. ``recipients`` restricts to some (a cost centre, bucket or tenant). The locale is ``locale``, else that in which the
+    statement was issued before, else that of ``config/recipients.csv``.
 
     Raises:
         TollbookError: the folder is not what was frozen, nothing is charged, nobody is called so, or a statement that was issued
@@ -54,9 +55,11 @@ def issue(
         statements = _wanted(statements_of(db, folder, period), recipients)
         known = _recipients(db, period)
         kept_as = _name_of(workspace, folder)
+        spoken = _locales(db, period, kept_as)
         for statement in statements:
             statement.is_draft = draft
-            statement.locale = locale or known.get((statement.recipient_kind, statement.recipient), {}).get("locale") or DEFAULT
+            of_rules = known.get((statement.recipient_kind, statement.recipient), {}).get("locale")
+            statement.locale = locale or spoken.get((statement.recipient_kind, statement.recipient)) or of_rules or DEFAULT
         new = [] if draft else _number(db, statements, period, kept_as)
         _add_disputes(db, statements)
         workspace.temp.mkdir(exist_ok=True)
@@ -74,8 +77,10 @@ def issue(
 def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **options) -> list[Statement]:
     """``issue`` from the folder that the last close of ``period`` kept, to ``statements/<month>`` by default.
 
+    What stands there is what was sent: another ``locale`` goes to another folder.
+
     Raises:
-        TollbookError: the month is not closed.
+        TollbookError: the month is not closed, or a locale is given and no other folder.
     """
     with workspace.connect() as db:
         schema.ensure(db)
@@ -86,7 +91,13 @@ def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **
             f"{period:%Y-%m} is not closed, so its statements cannot be issued. Close it with `tollbook close {period:%Y-%m}`,"
             " or see what they would say with --draft."
         )
-    return issue(workspace, period, workspace.closed / last[1], out or workspace.statements / last[1], **options)
+    sent = workspace.statements / last[1]
+    if options.get("locale") and (out is None or out.resolve() == sent.resolve()):
+        raise TollbookError(
+            f"nothing was written: {sent} keeps the statements of {period:%Y-%m} in the language in which they were issued."
+            f" Give another folder with --out for those in {options['locale']}."
+        )
+    return issue(workspace, period, workspace.closed / last[1], out or sent, **options)
 
 
 def issue_draft(
@@ -123,13 +134,19 @@ def _wanted(statements: list[Statement], recipients: Sequence[str] | None) -> li
 
 def _recipients(db: duckdb.DuckDBPyConnection, period: date) -> dict[tuple[str, str], dict[str, str | None]]:
     """What ``config/recipients.csv`` says of each on the last day of the month."""
-    rows = db.execute(
+    found = db.execute(
         "select lower(trim(recipient_kind)), recipient, locale, name, address, owner from config.recipients"
         " where coalesce(valid_from, '0001-01-01') < $period::date + interval 1 month"
         " and coalesce(valid_to, '9999-12-31') >= $period::date + interval 1 month",
         {"period": period},
     ).fetchall()
-    return {(kind, recipient): dict(zip(("locale", "name", "address", "owner"), said, strict=True)) for kind, recipient, *said in rows}
+    return {(kind, recipient): dict(zip(("locale", "name", "address", "owner"), said, strict=True)) for kind, recipient, *said in found}
+
+
+def _locales(db: duckdb.DuckDBPyConnection, period: date, folder: str) -> dict[tuple[str, str], str]:
+    """In which locale each statement was issued from this folder before."""
+    issued = "select recipient_kind, recipient, locale from ledger.statements where accounting_period = ? and folder = ?"
+    return {(kind, recipient): locale for kind, recipient, locale in db.execute(issued, [period, folder]).fetchall()}
 
 
 def _name_of(workspace: Workspace, folder: Path) -> str:
@@ -164,23 +181,16 @@ def _number(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: 
 
 def _add_disputes(db: duckdb.DuckDBPyConnection, statements: list[Statement]) -> None:
     """The disputes of these statements, of whatever version, that nobody has accepted or rejected."""
-    found = db.execute(
-        """
-        select statements.recipient_kind, statements.recipient, disputes.line_number, disputes.recorded_at, disputes.said_by, disputes.note,
-            disputes.disputed_amount
-        from ledger.disputes inner join ledger.statements using (statement_id)
-        where statements.accounting_period = ?
-        qualify row_number() over (partition by statement_id, line_number order by disputes.recorded_at desc) = 1
-            and disputes.event in ('raised', 'answered')
-        order by disputes.recorded_at, disputes.line_number
-        """,
-        [statements[0].period],
+    found = rows(
+        db,
+        f"from ({disputes.STANDING}) where accounting_period = $period and status in ('raised', 'answered') order by raised_at, dispute_id",
+        {"until": datetime.max, "period": statements[0].period},
     )
-    names = ("line_number", "recorded_at", "said_by", "note", "amount")
     by_recipient = {(statement.recipient_kind, statement.recipient): statement for statement in statements}
-    for kind, recipient, *said in found.fetchall():
-        if (kind, recipient) in by_recipient:
-            by_recipient[kind, recipient].disputes.append(dict(zip(names, said, strict=True)))
+    for dispute in found:
+        of = by_recipient.get((dispute["recipient_kind"], dispute["recipient"]))
+        if of:
+            of.disputes.append(dispute)
 
 
 def _write(statements: list[Statement], known: dict, folder: Path, pdf: bool) -> None:

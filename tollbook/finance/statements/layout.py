@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from tollbook.finance.ledger import BY_HAND
 from tollbook.finance.statements.figures import BREAKDOWNS, Statement
 from tollbook.finance.statements.wording import Wording
 
@@ -71,7 +72,8 @@ def document_of(statement: Statement, words: Wording, recipient: dict[str, str |
         (words("kind", statement.recipient_kind), shown.recipient(statement)),
         *([(words("owner"), recipient["owner"])] if recipient.get("owner") else []),
         (words("period"), words.month(statement.period)),
-        (words("mode"), words("modes", statement.mode)),
+        # only who pays is charged, or shown what it would be
+        (words("mode"), words("modes", statement.mode if statement.recipient_kind == "cost_centre" else statement.recipient_kind)),
         (words("currency"), statement.currency),
         (words("known_at"), words.moment(datetime.fromisoformat(content["known_at"]))),
         (words("content_hash"), statement.content_hash),
@@ -121,9 +123,12 @@ class _Shown:
         rows = []
         for part in self.content["parts"]["summary"]:
             said = self.words("sections", part["section"])
+            by_hand = self._by_hand(part)
+            if by_hand:
+                said = by_hand
             if part["section"] != "charges":
                 said += f", {self.words.month(date.fromisoformat(part['month']))}"
-            if part["section"] == "adjustments":
+            if part["section"] == "adjustments" and not by_hand:
                 said += f": {self.words('reasons', part['reason'])}"
             rows.append((said, _amount(part)))
         return self._table("summary", "summary", [self._named("item", 4), self._money("amount", True)], rows)
@@ -154,13 +159,16 @@ class _Shown:
 
     def disputes(self, statement: Statement) -> Table | None:
         columns = [
+            self._named("dispute", 0.6),
+            self._named("statement", 1.4),
             self._named("line", 0.4, "count"),
             self._named("since", 0.8, "day"),
-            self._named("said_by", 1),
-            self._named("note", 3),
+            self._named("said_by", 0.9),
+            self._named("note", 2.4),
             self._money("amount"),
         ]
-        rows = [(one["line_number"], one["recorded_at"].date(), one["said_by"], one["note"], one["amount"]) for one in statement.disputes]
+        names = ("dispute_id", "statement_id", "line_number", "raised_at", "raised_by", "note", "disputed_amount")
+        rows = [tuple(one[name].date() if name == "raised_at" else one[name] for name in names) for one in statement.disputes]
         return self._table("summary", "disputes", columns, rows, "disputes")
 
     def breakdown(self, name: str) -> Table | None:
@@ -178,7 +186,8 @@ class _Shown:
         for change in self.content["changes"]:
             now, before = Decimal(change["now_amount"]), Decimal(change["before_amount"])
             if change["section"] == "adjustments":
-                item, cause = self.words("sections", "adjustments"), self.words("causes", change["reason"])
+                item = self._by_hand(change) or self.words("sections", "adjustments")
+                cause = self.words("causes", change["reason"])
             else:
                 named = [self._component(change["component"]), change["gpu_model"], change["model"]]
                 item, cause = " · ".join(name for name in named if name), self._cause(change, now, before)
@@ -213,7 +222,11 @@ class _Shown:
 
     def units(self) -> list[Table]:
         per_gpu = [
-            (row["gpu_model"] or "–", *_decimals(row, "gpu_hours", "cost", "cost_per_gpu_hour")) for row in self.content["gpu_hours"]
+            (
+                (row["gpu_model"] or "–") + (f", {self.words('of_consumers')}" if row["is_of_consumers"] else ""),
+                *_decimals(row, "gpu_hours", "cost", "cost_per_gpu_hour"),
+            )
+            for row in self.content["gpu_hours"]
         ]
         names = ("token_count", "token_count_without_cost", "cost", "cost_per_million_tokens")
         per_token = [(row["model"] or "–", *_decimals(row, *names)) for row in self.content["tokens"]]
@@ -242,7 +255,12 @@ class _Shown:
     def invoices(self) -> Table:
         columns = [*self._columns(("billed_by", 1.6), ("billing_period", 1, "month"), ("invoices", 2)), self._money("amount", True)]
         rows = [
-            (row["billed_by"], date.fromisoformat(row["billing_period"]), row["invoice_ids"] or "–", _amount(row))
+            (
+                row["billed_by"],
+                date.fromisoformat(row["billing_period"]),
+                self.words("no_invoice", row["reason"]) if row["reason"] else row["invoice_ids"] or "–",
+                _amount(row),
+            )
             for row in self.content["invoices"]
         ]
         return self._table("evidence", "invoices", columns, rows)
@@ -252,20 +270,23 @@ class _Shown:
         for row in self.content["rules"]:
             said = json.loads(row["said"]) if row["said"] else {}
             says = ", ".join(f"{name} {value}" for name, value in said.items() if value is not None and name not in ("rule_id", "priority"))
-            rows.append((row["rule"] or self.words("rest", "rule", row["rest"]), says, _amount(row)))
+            rule = row["rule"] or self.words("rest", "rule", row["rest"])
+            if row["month"]:
+                rule += f", {self.words.month(date.fromisoformat(row['month']))}"
+            rows.append((rule, says, _amount(row)))
         return self._table("evidence", "rules", [*self._columns(("rule", 1.6), ("says", 3)), self._money("amount", True)], rows)
 
     def lines(self) -> Table:
         columns = [
             self._named("line", 0.42, "count"),
-            self._named("section", 0.95),
+            self._named("section", 1.15),
             self._named("usage_period", 0.9, "month"),
             self._named("billed_by", 1.2),
             self._named("component", 1.35),
             self._named("service", 1.25),
             self._named("gpu_model", 0.65),
             self._named("model", 1.1),
-            self._named("project", 1.35),
+            self._named("project", 1.2),
             self._money("amount", True),
         ]
         rows = []
@@ -298,6 +319,11 @@ class _Shown:
         if name is None:
             return self.words("rest", breakdown, row["rest"])
         return self._component(name) if breakdown == "component" else name
+
+    def _by_hand(self, row: dict[str, Any]) -> str | None:
+        """What is said of an amount that people booked; None of all others."""
+        reason = row.get("reason")
+        return self.words("by_hand", reason) if reason in BY_HAND else None
 
     def _component(self, name: str | None) -> str:
         return "" if name is None else self.words("components", name) if self.words.has("components", name) else name

@@ -9,14 +9,15 @@ from pathlib import Path
 import duckdb
 from babel.numbers import get_currency_precision
 
+from tollbook.finance.ledger import BY_HAND, SECTION
 from tollbook.sources.typing import text
 
 #: Units of a ledger amount: decimal(38, 12).
 _DIGITS = 12
 #: The frozen files that statements are made of.
-_READ = (
+READ = (
     *("postings", "postings_before", "usage", "usage_before", "gpu_hours", "token_costs", "jobs"),
-    *("shared_costs", "invoices", "budgets", "rule_versions"),
+    *("shared_costs", "invoices", "budgets", "rule_versions", "waivers"),
 )
 _STATEMENT = ("side", "recipient_kind", "recipient", "accounting_period")
 
@@ -69,7 +70,7 @@ def prepare(db: duckdb.DuckDBPyConnection, folder: Path, period: date, digits: i
     ``stated_lines`` the lines, ``stated_totals`` the statements and ``stated_parts`` the breakdowns, for the month and the one before;
     amounts are charged_cost (exact) and stated (whole units of 10^-``digits``).
     """
-    for name in _READ:
+    for name in READ:
         db.execute(f"create or replace temp view frozen_{name} as from read_parquet({text(str(folder / f'{name}.parquet'))})")
     db.execute(_FACTS)
     db.execute(_AMOUNTS)
@@ -87,7 +88,7 @@ def prepare(db: duckdb.DuckDBPyConnection, folder: Path, period: date, digits: i
 _SHOWN = "component, service_name, gpu_model, model, project"
 _KEY_OF_PART = ["section", "component", "name", "rest", "gpu_model", "model", "reason", "month", "billed_by"]
 
-_FACTS = """
+_FACTS = f"""
 create or replace temp table stated_facts as
 with charged as (
     select * from frozen_postings where bucket is not null
@@ -107,13 +108,9 @@ received as (
 
 select
     side, recipient_kind, recipient, accounting_period,
-    case
-        when account = 'margin' or component = 'markup' or reason = 'markup' then 'markup'
-        when date_trunc('month', usage_date) = accounting_period then 'charges'
-        else 'adjustments'
-    end as section,
+    {SECTION} as section,
     date_trunc('month', usage_date)::date as usage_period, billing_period, billed_by, component, service_name, gpu_model, model, project,
-    case when section <> 'charges' then reason end as reason_of_line, rule, team, sum(posted_cost)::decimal(38, 12) as charged_cost
+    case when section <> 'charges' then reason end as reason_of_line, rule, team, bucket, sum(posted_cost)::decimal(38, 12) as charged_cost
 from received
 group by all
 """
@@ -136,7 +133,7 @@ group by all;
 create or replace temp view part_amounts as
 with parts as (
     select
-        side, recipient_kind, recipient, accounting_period, charged_cost, component like 'shared:%' as is_shared,
+        side, recipient_kind, recipient, accounting_period, charged_cost, bucket, component like 'shared:%' as is_shared,
         unnest([
             {{part: 'summary', section: section, reason: reason_of_line, month: case when section <> 'charges' then usage_period end}},
             {{part: 'changes', section: section, reason: reason_of_line,
@@ -148,10 +145,11 @@ with parts as (
             {{part: 'gpu_model', name: gpu_model}},
             {{part: 'model', name: model}},
             {{part: 'project', name: project}},
-            {{part: 'rule', name: rule}},
-            {{part: 'bill', month: billing_period, billed_by: billed_by}}
+            -- what was booked by hand has the reason of its month
+            {{part: 'rule', name: rule, month: case when is_by_hand then billing_period end}},
+            {{part: 'bill', month: billing_period, billed_by: billed_by, reason: case when is_by_hand then reason_of_line end}}
         ], recursive := true)
-    from stated_facts
+    from (select *, coalesce(reason_of_line in {BY_HAND}, false) as is_by_hand from stated_facts)
 ),
 
 named as (
@@ -160,6 +158,7 @@ named as (
         case
             when part in ('summary', 'changes', 'bill') or name is not null then null
             when is_shared then 'shared'
+            when part = 'rule' and bucket = 'unowned' then 'unmatched'
             else 'none'
         end as rest
     from parts

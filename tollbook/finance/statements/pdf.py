@@ -147,7 +147,10 @@ class _Story:
         address = [Paragraph(fonts.marked(_line(line)), self.name) for line in (document.name, *document.address)]
         total = document.statement.stated_amount
         amount = [
-            Paragraph(fonts.marked(self.words("charged_this_month")), ParagraphStyle("label", parent=self.note, alignment=TA_RIGHT)),
+            Paragraph(
+                fonts.marked(self.words("this_month", document.statement.recipient_kind)),
+                ParagraphStyle("label", parent=self.note, alignment=TA_RIGHT),
+            ),
             Paragraph(fonts.marked(self.words.money_with_currency(total), bold=True), self.amount),
         ]
         yield DrawnTable([[address, amount]], [_WIDTH * 0.58, _WIDTH * 0.42], style=_BARE)
