@@ -9,7 +9,7 @@ Mend it and clear the task. A month that is closed already is skipped.
 If `close` fails: the month is as open as before, or its message says how to write the statements. Clear it: nothing is closed twice.
 """
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, dag, task
@@ -34,14 +34,17 @@ def close_month():
 
         before = dag_run.run_after.date().replace(day=1) - timedelta(days=1)
         period = params["period"] or f"{before:%Y-%m}"
+        workspace, first = Workspace.open(), date.fromisoformat(f"{period}-01")
         try:
-            report = close.close(Workspace.open(), date.fromisoformat(f"{period}-01"), "", dry_run=True, accrue=params["accrue"])
+            # before the checks: what is posted meanwhile makes the close refuse, not pass unseen
+            posted_at = close.newest_posting(workspace, first)
+            report = close.close(workspace, first, "", dry_run=True, accrue=params["accrue"])
         except close.ClosedAlready as done:
             raise AirflowSkipException(str(done)) from done
         logging.getLogger("tollbook").info("%s", report.markdown())
         if not report.passes:
             raise close.NotClosed(report)
-        return {"period": period, "accrue": params["accrue"], "checks": report.markdown()}
+        return {"period": period, "accrue": params["accrue"], "checks": report.markdown(), "posted_at": posted_at and posted_at.isoformat()}
 
     approve = ApprovalOperator(
         task_id="approve",
@@ -63,9 +66,10 @@ def close_month():
         typed = approval["params_input"].get("approved_by", "").strip()
         name = f"{typed} ({login})" if typed and login else typed or login
         period = date.fromisoformat(f"{proposal['period']}-01")
+        posted_at = datetime.fromisoformat(proposal["posted_at"])
         workspace, tell = Workspace.open(), logging.getLogger("tollbook").info
         try:
-            return str(close.close(workspace, period, name, accrue=proposal["accrue"], tell=tell).folder)
+            return str(close.close(workspace, period, name, accrue=proposal["accrue"], tell=tell, proposed_at=posted_at).folder)
         except close.ClosedAlready as done:
             # an earlier try closed it: its statements are written again, the same
             tell(str(done))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -58,7 +59,7 @@ def closed(tmp_path):
         ledgers.build(db)
         ledger.post(db, "night")
         moment = ledger.next_moment(db)
-        periods.record(db, moment.date().replace(2026, 9, 1), "closed", moment, "A. Person", "", content_hash, "2026-09")
+        periods.record(db, date(2026, 9, 1), "closed", moment, "A. Person", "", content_hash, "2026-09")
     return workspace
 
 
@@ -97,6 +98,22 @@ def test_a_ledger_that_was_emptied_is_behind_on_every_day(closed):
         assert db.execute("select count(*) from meta.unposted_days").fetchone() == (0,)
         ledger.post(db, "again")
         assert db.execute("select sum(posted_cost) filter (bucket is not null) from ledger.postings").fetchone() == before == (7,)
+
+
+def test_what_was_posted_after_a_close_was_proposed_was_not_approved(closed):
+    october = date(2026, 10, 1)
+    with ledgers.connect(closed.warehouse) as db:
+        ledgers.charge(db, "2026-10-03", "red", 5)
+        ledgers.build(db)
+        ledger.post(db, "proposed on")
+    proposed_at = close.newest_posting(closed, october)
+    with ledgers.connect(closed.warehouse) as db:
+        ledgers.charge(db, "2026-10-04", "red", 5)
+        ledgers.build(db)
+        ledger.post(db, "the night after")
+    with pytest.raises(TollbookError, match="posted in since its close was proposed"):
+        close.close(closed, october, "A. Person", tell=quiet, proposed_at=proposed_at)
+    assert close.newest_posting(closed, october) > proposed_at
 
 
 @pytest.fixture

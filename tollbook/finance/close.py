@@ -73,10 +73,12 @@ def close(
     waive: Sequence[str] = (),
     accrue: bool = False,
     tell: Tell = print,
+    proposed_at: datetime | None = None,
 ) -> CloseReport:
     """Close ``period`` (first of a month); with ``dry_run`` only check it, and change nothing.
 
     ``waive`` has ``check:item=reason`` beside what ``config/close_waivers.csv`` waives; ``accrue`` lets estimates stand as accruals.
+    ``proposed_at`` is the newest posting that the approver was shown (``newest_posting``): what came after it was not approved.
 
     Raises:
         NotClosed: a check did not pass (not with ``dry_run``: the report says so).
@@ -91,6 +93,11 @@ def close(
                 return _examined(db, workspace, period, approved_by, waive, accrue, tell)
         with pipeline.recorded(workspace, "close") as run_id:
             with workspace.connect() as db:
+                if proposed_at is not None and _newest_posting(db, period) != proposed_at:
+                    raise TollbookError(
+                        f"{period:%Y-%m} was posted in since its close was proposed, so what was approved is not what would be closed."
+                        " Propose it again: clear the task `propose`."
+                    )
                 report = _examined(db, workspace, period, approved_by, waive, accrue, tell)
                 if not report.passes:
                     raise NotClosed(report)
@@ -110,6 +117,16 @@ def reopen(workspace: Workspace, period: date, approved_by: str, reason: str, te
     with lock.writing(workspace, "tollbook reopen", tell=tell), pipeline.recorded(workspace, "reopen"), workspace.connect() as db:
         periods.record(db, period, "reopened", ledger.next_moment(db), approved_by, reason)
     tell(f"{period:%Y-%m} is open again. What differs is posted in it; close it once more when it is right.")
+
+
+def newest_posting(workspace: Workspace, period: date) -> datetime | None:
+    """When something was posted in ``period`` last."""
+    with _reading(workspace) as db:
+        return _newest_posting(db, period)
+
+
+def _newest_posting(db: duckdb.DuckDBPyConnection, period: date) -> datetime | None:
+    return db.execute("select max(recorded_at) from ledger.postings where accounting_period = ?", [period]).fetchone()[0]
 
 
 def _reading(workspace: Workspace) -> duckdb.DuckDBPyConnection:
