@@ -1,4 +1,4 @@
-"""What the three DAGs share: assets, the one-slot pool, what to say when a task fails, and the shape of a load."""
+"""What the DAGs share: assets, the one-slot pool, what to say when a task fails, and the shape of a load."""
 
 import logging
 from datetime import timedelta

@@ -20,7 +20,7 @@ from tollbook import commands_close, commands_explain_ledger, commands_journal, 
 from tollbook.console import Format, WorkspaceOption, console, errors
 from tollbook.console import tell as _tell
 from tollbook.errors import TollbookError
-from tollbook.warehouse import publication, state
+from tollbook.warehouse import lock, publication, state
 from tollbook.workspace import SETTINGS_FILE, Workspace
 
 app = typer.Typer(
@@ -342,7 +342,7 @@ def explain_request(request_id: str, workspace: WorkspaceOption = None) -> None:
     """One request (its id or idempotency key): tries, tokens, prices, and what each part of its cost is a share of. Reads the warehouse."""
     from tollbook import explain_requests
 
-    with Workspace.open(workspace).connect(read_only=True) as db:
+    with lock.reading(Workspace.open(workspace)) as db:
         console.print(explain_requests.request(db, request_id))
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from tollbook.console import WorkspaceOption
 from tollbook.errors import TollbookError
-from tollbook.warehouse import publication
+from tollbook.warehouse import lock, publication
 from tollbook.workspace import Workspace
-
-WorkspaceOption = Annotated[
-    Path | None, typer.Option("--workspace", "-w", envvar="TOLLBOOK_WORKSPACE", help="The workspace; the current folder by default.")
-]
 
 
 def register(app: typer.Typer, console: Console) -> None:
@@ -30,7 +26,7 @@ def register(app: typer.Typer, console: Console) -> None:
         from tollbook import explain_ledger
 
         opened = Workspace.open(workspace)
-        with opened.connect(read_only=True) as db:
+        with lock.reading(opened) as db:
             console.print(explain_ledger.statement(db, opened.closed, statement_id, line))
 
     @app.command("posting")
@@ -39,7 +35,7 @@ def register(app: typer.Typer, console: Console) -> None:
         from tollbook import explain_ledger
 
         opened = Workspace.open(workspace)
-        with opened.connect(read_only=True) as db:
+        with lock.reading(opened) as db:
             console.print(explain_ledger.posting(db, opened.closed, posting_id))
 
     @app.command("invoice")

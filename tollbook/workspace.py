@@ -14,7 +14,7 @@ import tenacity
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from tollbook.errors import BusyError, ConfigError
+from tollbook.errors import BusyError, ConfigError, TollbookError
 from tollbook.landing.manifests import KINDS
 
 SETTINGS_FILE = "tollbook.yml"
@@ -283,6 +283,11 @@ class Workspace:
     @property
     def temp(self) -> Path:
         return self.root / ".tmp"
+
+    def require_warehouse(self) -> None:
+        """Raise TollbookError where nothing was ever loaded: what reads or adds to the ledger makes no empty one."""
+        if not self.warehouse.is_file():
+            raise TollbookError(f"nothing is loaded in {self.root} yet. Run `tollbook run`.")
 
     def connect(self, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         """A connection to the warehouse; times in UTC, nothing fetched from anywhere. Who writes waits a minute for those who read.

@@ -87,6 +87,7 @@ def close(
     """
     if not dry_run and not approved_by.strip():
         raise TollbookError(f"{period:%Y-%m} is not closed: say who approved it, with --approved-by.")
+    workspace.require_warehouse()
     with lock.writing(workspace, "tollbook close", tell=tell):
         if dry_run:
             with _reading(workspace) as db:
@@ -112,6 +113,7 @@ def reopen(workspace: Workspace, period: date, approved_by: str, reason: str, te
     Raises:
         TollbookError: nobody is named, no reason is given, or the month is not closed.
     """
+    workspace.require_warehouse()
     if not reason.strip():
         raise TollbookError(f"{period:%Y-%m} is not reopened: say why, with --reason.")
     with lock.writing(workspace, "tollbook reopen", tell=tell), pipeline.recorded(workspace, "reopen"), workspace.connect() as db:
@@ -130,8 +132,7 @@ def _newest_posting(db: duckdb.DuckDBPyConnection, period: date) -> datetime | N
 
 
 def _reading(workspace: Workspace) -> duckdb.DuckDBPyConnection:
-    if not workspace.warehouse.is_file():
-        raise TollbookError(f"{workspace.root} has no warehouse yet: `tollbook run` first.")
+    workspace.require_warehouse()
     return workspace.connect(read_only=True)
 
 

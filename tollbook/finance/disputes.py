@@ -64,6 +64,7 @@ def raise_dispute(
         TollbookError: there is no such statement or line, a newer version took the statement's place, the line has an open dispute,
             nobody or nothing is said, or the amount is none of the line; nothing was recorded.
     """
+    workspace.require_warehouse()
     with lock.writing(workspace, "tollbook dispute raise", tell=tell), recorded(workspace, "dispute"), workspace.connect() as db:
         _say_who(by, note)
         stated = _line(db, statement_id, line_number)
@@ -87,6 +88,7 @@ def follow(workspace: Workspace, dispute_id: str, event: str, by: str, note: str
     Raises:
         TollbookError: there is no such dispute, it is decided already, or nobody or nothing is said; nothing was recorded.
     """
+    workspace.require_warehouse()
     with lock.writing(workspace, f"tollbook dispute {event}", tell=tell), recorded(workspace, "dispute"), workspace.connect() as db:
         _say_who(by, note)
         found = db.execute(

@@ -57,8 +57,7 @@ def reading(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
         TollbookError: there is no warehouse yet, or an earlier version of Tollbook made it and nothing was written since.
         BusyError: somebody is writing just now.
     """
-    if not workspace.warehouse.is_file():
-        raise TollbookError(f"nothing is loaded in {workspace.root} yet. Run `tollbook run`.")
+    workspace.require_warehouse()
     try:
         db = workspace.connect(read_only=True)
     except BusyError as error:

@@ -82,6 +82,7 @@ def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **
     Raises:
         TollbookError: the month is not closed, or a locale is given and no other folder.
     """
+    workspace.require_warehouse()
     with workspace.connect() as db:
         schema.ensure(db)
         closed = period in ledger.closed_periods(db)
@@ -108,6 +109,7 @@ def issue_draft(
     Raises:
         TollbookError: the newest build is not posted, or nothing is charged in the month.
     """
+    workspace.require_warehouse()
     with lock.writing(workspace, "tollbook statements --draft", tell=tell):
         workspace.temp.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workspace.temp) as temporary:
