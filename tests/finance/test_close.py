@@ -258,7 +258,7 @@ def test_statements_that_could_not_be_written_leave_a_closed_month_that_says_how
         close(month, SEPTEMBER, "Ada")
     with pytest.raises(TollbookError, match=r"statements were not written: `tollbook statements 2026-09`") as again:
         close(month, SEPTEMBER, "Ada")
-    assert not isinstance(again.value, closing.ClosedAlready)
+    assert "reopen" not in str(again.value)
 
 
 WAIVERS = "period,check,item,reason,approved_by,accrual_cost,team,billed_by\n"
@@ -495,4 +495,4 @@ def test_the_command_prints_the_checks_and_says_by_its_status_whether_it_would_c
 def test_a_month_that_was_never_run_says_so(tmp_path):
     shutil.copytree(REPO / "data" / "sample", tmp_path / "new", ignore=shutil.ignore_patterns("landing"))
     done = tollbook("close", "2026-09", "--dry-run", "--workspace", tmp_path / "new")
-    assert done.returncode == 1 and "`tollbook run` first" in done.stderr
+    assert done.returncode == 1 and "Run `tollbook run`" in done.stderr

@@ -19,11 +19,15 @@ SETTINGS = "currency: USD\nsources: []\n"
 READER = "import duckdb, sys; db = duckdb.connect(sys.argv[1], read_only=True); print('reads', flush=True); sys.stdin.read()"
 
 
-def keep(folder: Path, said: str) -> str:
+def keep(folder: Path, said: str, known_at: str = "2026-10-05T00:00:00") -> str:
     """A folder as a close leaves it, of one file; its hash."""
     folder.mkdir(parents=True)
     (folder / "postings.parquet").write_text(said)
-    manifest = {"period": "2026-09", "files": {"postings.parquet": {"rows": 1, "sha256": freeze._hash(folder / "postings.parquet")}}}
+    manifest = {
+        "period": "2026-09",
+        "known_at": known_at,
+        "files": {"postings.parquet": {"rows": 1, "sha256": freeze._hash(folder / "postings.parquet")}},
+    }
     (folder / freeze.MANIFEST).write_text(json.dumps(manifest))
     return freeze.content_hash(folder)
 
@@ -37,16 +41,6 @@ def test_a_manifest_that_was_written_anew_beside_other_files_is_not_what_was_clo
     assert freeze.manifest_of(tmp_path / "2026-09")["period"] == "2026-09"
     with pytest.raises(TollbookError, match="not what the month was closed with"):
         freeze.manifest_of(tmp_path / "2026-09", closed_with)
-
-
-def test_a_folder_of_a_close_that_this_ledger_does_not_know_is_set_aside(tmp_path):
-    content_hash, told = keep(tmp_path / "2026-09", "of a ledger that was lost"), []
-    close._set_aside(tmp_path / "2026-09", told.append)
-    (aside,) = tmp_path.iterdir()
-    assert aside.name == f"2026-09.unknown-{content_hash[:12]}" and aside.name in told[0]
-    assert (aside / "postings.parquet").read_text() == "of a ledger that was lost"
-    close._set_aside(tmp_path / "2026-09", told.append)
-    assert len(told) == 1
 
 
 @pytest.fixture
@@ -114,6 +108,29 @@ def test_what_was_posted_after_a_close_was_proposed_was_not_approved(closed):
     with pytest.raises(TollbookError, match="posted in since its close was proposed"):
         close.close(closed, october, "A. Person", tell=quiet, proposed_at=proposed_at)
     assert close.newest_posting(closed, october) > proposed_at
+
+
+@pytest.mark.parametrize(
+    ("known_at", "is_stated", "is_kept"),
+    [
+        # before this ledger began: one that was lost closed the month
+        ("2020-01-01T00:00:00", False, True),
+        # statements were sent: it was a whole close, whatever the ledger says
+        ("2099-01-01T00:00:00", True, True),
+        # a close of this ledger that was killed
+        ("2099-01-01T00:00:00", False, False),
+    ],
+)
+def test_what_a_ledger_that_was_lost_had_closed_a_month_with_is_kept_aside(closed, known_at, is_stated, is_kept):
+    content_hash, told = keep(closed.closed / "2026-10", "what CC-100 owes", known_at), []
+    if is_stated:
+        (closed.statements / "2026-10").mkdir(parents=True)
+    with closed.connect() as db:
+        close._make_room(db, closed, closed.closed / "2026-10", told.append)
+        close._make_room(db, closed, closed.closed / "2026-11", told.append)
+    aside = closed.closed / f"2026-10.unknown-{content_hash[:12]}"
+    assert sorted(path.name for path in closed.closed.iterdir()) == ["2026-09", *([aside.name] if is_kept else [])]
+    assert [aside.name in line for line in told] == [True] * is_kept
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from tests.statement_months import AUGUST, OCTOBER, SEPTEMBER, add, charge, close, month_of, post, reopen
 from tollbook.cli import app
 from tollbook.errors import ConfigError, TollbookError
-from tollbook.finance import disputes, statements
+from tollbook.finance import disputes, freeze, statements
 from tollbook.finance.statements.issuing import file_name
 from tollbook.finance.statements.layout import document_of
 from tollbook.finance.statements.wording import Wording
@@ -383,6 +383,8 @@ def test_a_month_frozen_without_what_statements_need_is_refused(month):
     manifest = json.loads((folder / "manifest.json").read_text())
     del manifest["files"]["waivers.parquet"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    with month.connect() as db:
+        db.execute("update ledger.period_events set content_hash = ?", [freeze.content_hash(folder)])
     with pytest.raises(TollbookError, match=r"2026-09 was frozen by Tollbook .* without waivers: use that version for it"):
         issue(month, folder)
 

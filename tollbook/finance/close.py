@@ -165,7 +165,7 @@ def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved
     # a close that was killed may have left both
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    _set_aside(folder, tell)
+    _make_room(db, workspace, folder, tell)
     db.begin()
     try:
         moment = ledger.next_moment(db)
@@ -191,9 +191,17 @@ def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved
     return CloseReport(period, report.checks, report.waivers, moment, folder, content_hash, postings)
 
 
-def _set_aside(folder: Path, tell: Tell) -> None:
-    """Keep what no close of this ledger knows: a killed close left it, or a ledger that was lost closed the month before."""
-    if folder.exists():
+def _make_room(db: duckdb.DuckDBPyConnection, workspace: Workspace, folder: Path, tell: Tell) -> None:
+    """Remove what a killed close left in ``folder``; keep aside what a ledger that was lost since had closed the month with."""
+    try:
+        known_at = datetime.fromisoformat(freeze.manifest_of(folder)["known_at"])
+    except TollbookError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    (begun_at,) = db.execute("select min(recorded_at) from ledger.runs").fetchone()
+    if begun_at is not None and known_at >= begun_at and not (workspace.statements / folder.name).exists():
+        shutil.rmtree(folder)
+    else:
         aside = folder.with_name(f"{folder.name}.unknown-{freeze.content_hash(folder)[:12]}")
         shutil.rmtree(aside, ignore_errors=True)
         os.replace(folder, aside)
