@@ -78,12 +78,13 @@ def charged_on(workspace: Workspace, day: str, where: str = "true") -> dict[str,
 
 
 def rows_of_marts(workspace: Workspace, but: tuple[str, ...] = ()) -> dict[str, list[tuple]]:
-    """The rows of every mart but these, in an order that does not depend on how they are stored."""
+    """The rows of every mart but these, and of what is to be posted, in an order that does not depend on how they are stored."""
     with workspace.connect(read_only=True) as db:
         marts = db.execute(
             "select table_schema || '.' || table_name from information_schema.tables"
             f" where table_catalog = current_catalog() and table_schema in {SCHEMAS} order by all"
         ).fetchall()
+        marts += [("intermediate.int_chargeback_days",), ("intermediate.int_chargeback",)]  # what the ledger will be asked to post
         assert set(but) <= {mart for (mart,) in marts}, f"no marts: {but}"
         return {mart: db.execute(f"select * from {mart} order by all").fetchall() for (mart,) in marts if mart not in but}
 
