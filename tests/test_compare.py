@@ -6,8 +6,8 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from tollbook import compare
 from tollbook.cli import app
+from tollbook.decisions import compare
 from tollbook.errors import TollbookError
 
 # falcon-7b: version 1 costs 2.00 a request, version 2 costs 2.10; variant blue of lumen costs 1.00, green 1.20 and fails a tenth

@@ -9,7 +9,8 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
-from tollbook import cli, estimate, pipeline
+from tollbook import cli, pipeline
+from tollbook.decisions import estimate
 from tollbook.errors import TollbookError
 from tollbook.workspace import Workspace
 

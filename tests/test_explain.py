@@ -6,7 +6,7 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from tollbook import explain
+from tollbook.explain import usage
 
 # n1: one of two GPUs is held by research, the other blocked by a full node; n2: a cluster without telemetry; n3: memory bears cost
 ROWS = """
@@ -49,7 +49,7 @@ create table finance.fct_shared_costs as select date '2026-09-01' as usage_date,
 def test_a_day_is_explained_by_its_holders_or_by_what_nobody_held(team, holder, bill):
     with duckdb.connect() as db:
         db.execute(ROWS)
-        tree = explain.team_day(db, team, date(2026, 9, 1))
+        tree = usage.team_day(db, team, date(2026, 9, 1))
     console = Console(width=200)
     with console.capture() as said:
         console.print(tree)
@@ -78,7 +78,7 @@ def test_a_day_is_explained_by_its_holders_or_by_what_nobody_held(team, holder, 
 def test_a_shared_cost_is_explained_by_rule_ratio_and_giver(team, lines):
     with duckdb.connect() as db:
         db.execute(ROWS)
-        tree = explain.team_day(db, team, date(2026, 9, 1))
+        tree = usage.team_day(db, team, date(2026, 9, 1))
     assert [(str(branch.label).split(" (")[0], [str(line.label) for line in branch.children]) for branch in tree.children] == [
         ("shared: idle", lines)
     ]

@@ -5,7 +5,7 @@ from datetime import date
 import duckdb
 import pytest
 
-from tollbook import explain
+from tollbook.explain import usage
 
 # r1 is a node all day, r2 from noon on, r3 never; r4 is of no capacity at all; a commitment that nobody used is nobody's
 ROWS = """
@@ -50,5 +50,5 @@ where hour >= first_hour
 def test_what_went_into_the_hours_of_a_node_is_not_listed_as_compute(team, lines):
     with duckdb.connect() as db:
         db.execute(ROWS)
-        (branch,) = explain.team_day(db, team, date(2026, 9, 2)).children
+        (branch,) = usage.team_day(db, team, date(2026, 9, 2)).children
     assert [str(line.label) for line in branch.children] == [f"bill: bill.csv {line}" for line in lines]

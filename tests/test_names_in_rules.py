@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tollbook import pipeline, simulate
+from tollbook import pipeline
+from tollbook.decisions import simulate
 from tollbook.errors import ConfigError
 from tollbook.warehouse import config, schema
 from tollbook.workspace import Workspace

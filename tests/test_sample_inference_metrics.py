@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tollbook import compare, pipeline
+from tollbook import pipeline
+from tollbook.decisions import compare
 from tollbook.workspace import Workspace
 
 REPO = Path(__file__).resolve().parents[1]

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.workspaces import quiet
-from tollbook import pipeline, simulate
+from tollbook import pipeline
+from tollbook.decisions import simulate
 from tollbook.errors import BusyError, ConfigError, TollbookError
 from tollbook.warehouse import build
 from tollbook.workspace import Workspace

@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from tests.finance.statements import state
 from tests.finance.trees import amount, labels, levels_that_add_up, printed
-from tollbook import cli, explain_bills, explain_ledger
+from tollbook import cli
 from tollbook.errors import TollbookError
+from tollbook.explain import bills
+from tollbook.explain import ledger as explaining
 from tollbook.finance import freeze, ledger, periods, tables
 from tollbook.workspace import Workspace
 
@@ -140,7 +142,7 @@ from (
 
 def explained(workspace, statement, line=None):
     with workspace.connect(read_only=True) as db:
-        return explain_ledger.statement(db, workspace.closed, statement, line)
+        return explaining.statement(db, workspace.closed, statement, line)
 
 
 def line_of(workspace, statement, where):
@@ -156,7 +158,7 @@ def test_every_line_of_every_statement_is_explained_to_its_last_digit(closed):
             "select statement_id, line_number, lines.charged_cost, recipient_kind from ledger.statement_lines as lines"
             " inner join ledger.statements using (statement_id)"
         ).fetchall()
-        trees = [(cost, explain_ledger.statement(db, closed.closed, name, number)) for name, number, cost, _ in lines]
+        trees = [(cost, explaining.statement(db, closed.closed, name, number)) for name, number, cost, _ in lines]
     assert sum(cost for _, _, cost, kind in lines if kind != "tenant") == Decimal(30516)
     assert sum(cost for _, _, cost, kind in lines if kind == "tenant") == Decimal(4320 + 756)
     for cost, tree in trees:
@@ -250,11 +252,11 @@ def test_postings_say_what_the_models_said_and_the_ledger_held(changed):
             row[0]
             for row in db.execute("select min(posting_id) from ledger.postings group by run_id, account, reason, component").fetchall()
         ]
-        trees = [explain_ledger.posting(db, changed.closed, number) for number in numbers]
+        trees = [explaining.posting(db, changed.closed, number) for number in numbers]
         (storage,) = db.execute(
             "select posting_id from ledger.postings where run_id = 'second-run' and team = 'search' and usage_date = date '2026-09-03'"
         ).fetchone()
-        tree = explain_ledger.posting(db, changed.closed, storage)
+        tree = explaining.posting(db, changed.closed, storage)
     assert "the models said 4.00 USD, the ledger held 3.00 USD" in labels(tree)
     assert {str(tree.label).split(" · ")[1].split()[1] for tree in trees} >= {"cost", "tax", "clearing", "bridge", "prepaid", "own_ledger"}
     assert sum(levels_that_add_up(tree) for tree in trees) > 2 * len(trees)
@@ -290,8 +292,8 @@ def test_bills_and_postings_join_without_loss(closed):
 
 def test_an_invoice_is_followed_to_who_pays_and_on_which_statement(closed):
     with duckdb.connect(str(closed.published_db), read_only=True) as db:
-        tree = explain_bills.invoice(db, "NC-2026-09", "Nimbus Cloud")
-        vendor = explain_bills.invoice(db, "LA-2026-09")
+        tree = bills.invoice(db, "NC-2026-09", "Nimbus Cloud")
+        vendor = bills.invoice(db, "LA-2026-09")
     said = labels(tree)
     assert levels_that_add_up(tree) >= 12 and levels_that_add_up(vendor) >= 8
     assert [str(child.label) for child in tree.children] == [
@@ -320,7 +322,7 @@ def test_an_invoice_that_is_part_of_a_bill_says_how_far_keys_lead(closed, tmp_pa
             "insert into finance.fct_invoice_tie_out by name select * replace ('NC-B' as invoice_id, 6060 as invoiced_cost, 6060 as lines_cost)"
             " from finance.fct_invoice_tie_out where invoice_id = 'NC-2026-09'"
         )
-        tree = explain_bills.invoice(db, "NC-B")
+        tree = bills.invoice(db, "NC-B")
     said = labels(tree)
     assert levels_that_add_up(tree) >= 10
     assert "who pays, 12 of 141 rows of bill cloud_bill, Nimbus Cloud, 2026-09: 6,060.0000000000000001 USD" in said
@@ -344,7 +346,7 @@ def test_an_invoice_that_is_part_of_a_bill_says_how_far_keys_lead(closed, tmp_pa
 )
 def test_a_bill_row_is_followed_to_who_pays(closed, source, file, row, wanted):
     with duckdb.connect(str(closed.published_db), read_only=True) as db:
-        tree = explain_bills.bill_line(db, file, row, source)
+        tree = bills.bill_line(db, file, row, source)
     assert levels_that_add_up(tree) >= 1
     assert [label for label in wanted if label not in labels(tree)] == []
     assert any(label.startswith("delivered: landing/") for label in labels(tree))
@@ -356,7 +358,7 @@ def test_every_kind_of_bill_row_is_paid_for_by_somebody(closed):
             "select any_value(source_name), min(file_name), min(file_row) from finance.fct_charges"
             " group by source_name, resource_id, model, charge_category, service_name, team, commitment_discount_status order by all"
         ).fetchall()
-        trees = [explain_bills.bill_line(db, file, row, source) for source, file, row in rows]
+        trees = [bills.bill_line(db, file, row, source) for source, file, row in rows]
     assert len(trees) == 19
     assert sum(levels_that_add_up(tree) for tree in trees) >= len(trees)
     assert [label for tree in trees for label in labels(tree) if "not posted yet" in label or "without a listed node" in label] == []
@@ -385,4 +387,4 @@ def test_a_month_that_was_changed_since_its_close_is_refused(closed, tmp_path):
     shutil.copytree(closed.closed, tmp_path / "closed")
     (tmp_path / "closed" / "2026-09" / "charges.parquet").write_bytes(b"")
     with closed.connect(read_only=True) as db, pytest.raises(TollbookError, match="changed since it was written"):
-        explain_ledger.statement(db, tmp_path / "closed", "2026-09/CC-200/1", 1)
+        explaining.statement(db, tmp_path / "closed", "2026-09/CC-200/1", 1)

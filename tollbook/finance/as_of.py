@@ -6,10 +6,11 @@ from datetime import date
 
 import duckdb
 
-from tollbook.finance.moments import Moment, rows
+from tollbook.finance.moments import Moment
 from tollbook.report.formats import amount, month, total
 from tollbook.report.money import BUCKETS
 from tollbook.report.tables import Column, Row, Table, in_currency
+from tollbook.warehouse.records import records
 
 #: What charges are told apart by; what no team pays for stays apart.
 DIMENSIONS = {
@@ -65,7 +66,7 @@ def chargeback(
     name = "accounting_period" if accounting else "usage_period"
     keys = ", ".join(DIMENSIONS[by])
     last = "bucket <> 'allocated'," if "bucket" in DIMENSIONS[by] else ""
-    return rows(
+    return records(
         db,
         f"""
         with posted as (

@@ -13,11 +13,11 @@ import duckdb
 
 from tollbook.errors import TollbookError
 from tollbook.finance import ledger
-from tollbook.finance.moments import rows
 from tollbook.pipeline import Tell, recorded
 from tollbook.report.formats import UNKNOWN, amount, moment, month
 from tollbook.report.tables import Column, Row, Table
 from tollbook.warehouse import lock
+from tollbook.warehouse.records import records
 from tollbook.workspace import Workspace
 
 #: What a dispute stands at, and what may be said next.
@@ -118,7 +118,7 @@ def listed(db: duckdb.DuckDBPyConnection, until: datetime, statement_id: str | N
     if statement_id is not None:
         _statement(db, statement_id)
     query = f"from ({STANDING}) where $statement is null or statement_id = $statement order by raised_at"
-    return rows(db, query, {"until": until, "statement": statement_id})
+    return records(db, query, {"until": until, "statement": statement_id})
 
 
 def table(found: list[dict]) -> Table:

@@ -22,8 +22,8 @@ import duckdb
 from babel.numbers import get_currency_precision
 
 from tollbook.errors import ConfigError, TollbookError
-from tollbook.finance.moments import rows
 from tollbook.warehouse import config
+from tollbook.warehouse.records import records
 
 #: What the ledger's accounts are called where config/accounts.csv is absent: (account, component, account_code, account_name).
 DEFAULT_ACCOUNTS = (
@@ -145,7 +145,7 @@ def lines(
         "select max(recorded_at) from ledger.postings where accounting_period = $1 and recorded_at <= coalesce($2, timestamp '9999-12-31')",
         [period, known_at],
     ).fetchone()
-    return [line for key, entry in groupby(rows(db, _LINES), key=_entry) for line in _in_coins(period, key, list(entry), newest)]
+    return [line for key, entry in groupby(records(db, _LINES), key=_entry) for line in _in_coins(period, key, list(entry), newest)]
 
 
 def export(found: list[Line], out: Path) -> None:

@@ -12,6 +12,7 @@ from tollbook.errors import TollbookError
 from tollbook.finance import ledger, periods
 from tollbook.report.formats import amount, count, month
 from tollbook.report.tables import Column, Row, Table
+from tollbook.warehouse.records import records
 
 _CLOSE = re.compile(r"close:(\d{4}-\d{2})")
 _LEDGER = """
@@ -103,7 +104,7 @@ def period(said: str) -> date:
 def recorded(db: duckdb.DuckDBPyConnection) -> list[dict]:
     """What was recorded, oldest first: a row per run that posted something (``posted_cost``: what is charged more or less, and
     ``by_reason``) and per month closed or reopened."""
-    return rows(db, _LEDGER)
+    return records(db, _LEDGER)
 
 
 def table(found: list[dict]) -> Table:
@@ -131,13 +132,6 @@ def table(found: list[dict]) -> Table:
         "Nothing is posted yet. Run `tollbook run`.",
         "Each is a moment for --as-of, --from and --to. Runs that had nothing to post are left out.",
     )
-
-
-def rows(db: duckdb.DuckDBPyConnection, query: str, given: dict | None = None) -> list[dict]:
-    """What a query finds, a dict per row."""
-    result = db.execute(query, given)
-    names = [column[0] for column in result.description]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def _closed_at(db: duckdb.DuckDBPyConnection, closed: date) -> datetime:

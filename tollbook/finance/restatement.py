@@ -14,7 +14,8 @@ import duckdb
 from tollbook.errors import TollbookError
 from tollbook.finance.as_of import DIMENSIONS
 from tollbook.finance.disputes import STANDING
-from tollbook.finance.moments import Moment, rows
+from tollbook.finance.moments import Moment
+from tollbook.warehouse.records import records
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def restate(db: duckdb.DuckDBPyConnection, since: Moment, until: Moment, period:
     order = f"{'bucket is distinct from $$allocated$$, ' if 'bucket' in DIMENSIONS[by] else ''}{keys}"
 
     def ask(query: str) -> list[dict]:
-        return rows(db, f"{seen} {query.format(keys=keys, order=order)}", given)
+        return records(db, f"{seen} {query.format(keys=keys, order=order)}", given)
 
     rules = [_told(row) for row in ask(_RULES)]
     return Restatement(
@@ -74,8 +75,8 @@ def restate(db: duckdb.DuckDBPyConnection, since: Moment, until: Moment, period:
         runs=ask(_RUNS),
         deliveries=ask(_DELIVERIES),
         rules=rules,
-        disputes=rows(db, _DISPUTES, given),
-        periods=rows(db, _PERIODS, {"since": since.at, "until": until.at}),
+        disputes=records(db, _DISPUTES, given),
+        periods=records(db, _PERIODS, {"since": since.at, "until": until.at}),
     )
 
 
@@ -84,7 +85,7 @@ def adjustments(db: duckdb.DuckDBPyConnection, period: date, known_at: Moment | 
 
     ``period`` is the first of the month; with ``known_at``, only what was recorded until then.
     """
-    return rows(db, _ADJUSTMENTS, {"period": period, "known_at": known_at.at if known_at else None})
+    return records(db, _ADJUSTMENTS, {"period": period, "known_at": known_at.at if known_at else None})
 
 
 def _told(row: dict) -> dict:

@@ -7,14 +7,14 @@ from decimal import Decimal
 
 import duckdb
 
-from tollbook.finance.moments import rows
 from tollbook.report.formats import amount, month
 from tollbook.report.tables import Column, Row, Table
+from tollbook.warehouse.records import records
 
 
 def balances(db: duckdb.DuckDBPyConnection, known_at: datetime, period: date | None = None) -> list[dict]:
     """The columns of ``finance.fct_trial_balance``, of one accounting period or of all, from what was posted until ``known_at``."""
-    return rows(db, _BALANCES, {"known_at": known_at, "period": period})
+    return records(db, _BALANCES, {"known_at": known_at, "period": period})
 
 
 def table(found: list[dict], known_at: str, currency: str) -> Table:

@@ -91,3 +91,17 @@ def _decimals(value: Number | None, places: int) -> str:
         least = f"{10**-places:.{places}f}"
         return f"<{least}" if value > 0 else f">-{least}"
     return written
+
+
+def plain(value):
+    """The same for JSON and CSV: amounts with every digit, dates as written, nothing else touched."""
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, Decimal):
+        # a Decimal that is zero would be 0E-12
+        return f"{value:f}"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
 from tollbook.finance.as_of import DIMENSIONS, label
 from tollbook.finance.restatement import Restatement
-from tollbook.report.formats import UNKNOWN, amount, count, counted, moment, month, total
+from tollbook.report.formats import UNKNOWN, amount, count, counted, moment, month, plain, total
 from tollbook.report.tables import Column, Row, Table, in_currency
 
 #: What the reasons of postings mean, beside a restatement.
@@ -107,20 +107,6 @@ def adjustments(found: list[dict], period: date) -> Table:
         rows,
         f"Nothing was posted in {month(period)} for usage of other months.",
     )
-
-
-def plain(value):
-    """The same for JSON and CSV: amounts with every digit, dates as written, nothing else touched."""
-    if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if isinstance(value, Decimal):
-        # a Decimal that is zero would be 0E-12
-        return f"{value:f}"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return value
 
 
 def _lines(of: Restatement) -> Table:

@@ -14,12 +14,12 @@ import duckdb
 
 from tollbook.errors import TollbookError
 from tollbook.finance import disputes, freeze, ledger, periods
-from tollbook.finance.moments import rows
 from tollbook.finance.statements import lines
 from tollbook.finance.statements.figures import Statement, statements_of
 from tollbook.finance.statements.layout import document_of
 from tollbook.finance.statements.wording import DEFAULT, Wording
 from tollbook.warehouse import config, lock, schema
+from tollbook.warehouse.records import records
 from tollbook.workspace import Workspace
 
 #: What may stand in a file's name; all else becomes an underscore, and the name gets a mark of its own.
@@ -183,7 +183,7 @@ def _number(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: 
 
 def _add_disputes(db: duckdb.DuckDBPyConnection, statements: list[Statement]) -> None:
     """The disputes of these statements, of whatever version, that nobody has accepted or rejected."""
-    found = rows(
+    found = records(
         db,
         f"from ({disputes.STANDING}) where accounting_period = $period and status in ('raised', 'answered') order by raised_at, dispute_id",
         {"until": datetime.max, "period": statements[0].period},

@@ -5,17 +5,15 @@ Reads what is published only, so it answers while a night is being built.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from datetime import date
-from decimal import Decimal
 
 import duckdb
 from rich.markup import escape
 from rich.tree import Tree
 
 from tollbook.errors import TollbookError
+from tollbook.explain.lines import add_line, amount, bill_lines, limited
 
-_MOST_LINES = 20
 #: What of a node is charged: the column that counts it, and its unit.
 _UNITS = {
     "gpu": ("gpu_hours", "GPU-h"),
@@ -162,37 +160,7 @@ def _direct_lines(db, branch: Tree, team: str, day: date, component: str) -> Non
     rows = db.execute(_DIRECT, {"team": team, "component": component, "day": day}).fetchall()
     for file, row, description, start, end, cost, currency, hours, of_node in limited(branch, rows):
         part = f" · {of_node} of {hours} hours of the day are charged as parts of the node" if of_node else ""
-        _add_line(branch, (file, row, description, start, end, cost, currency), part)
-
-
-def model_lines(db, branch: Tree, model: str | None, day: date) -> None:
-    """The bill lines that name a model and accrue on a day."""
-    _add_lines(
-        branch,
-        db.execute(
-            f"{_LINES} where model = ? and charge_period_start < ?::date + interval 1 day"
-            " and greatest(charge_period_end, charge_period_start + interval 1 second) > ?"
-            " order by abs(reporting_effective_cost) desc, file_name, file_row",
-            [model, day, day],
-        ).fetchall(),
-    )
-
-
-def bill_lines(db, branch: Tree, node: str | None, start, end) -> None:
-    _add_lines(
-        branch,
-        db.execute(
-            f"{_LINES} where resource_id in (select resource_id from engineering.dim_capacity where node = ?)"
-            " and charge_period_start < ? and charge_period_end > ? order by abs(reporting_effective_cost) desc, file_name, file_row",
-            [node, end, start],
-        ).fetchall(),
-    )
-
-
-_LINES = (
-    "select file_name, file_row, charge_description, charge_period_start, charge_period_end, reporting_effective_cost, currency_code"
-    " from finance.fct_charges"
-)
+        add_line(branch, (file, row, description, start, end, cost, currency), part)
 
 
 # What nobody used of a commitment is charged to the bucket of that name, whoever owns the line.
@@ -226,43 +194,3 @@ group by all
 having of_node < hours
 order by abs(any_value(lines.reporting_effective_cost)) desc, lines.file_name, lines.file_row
 """
-
-
-def _add_lines(branch: Tree, rows: list) -> None:
-    for row in limited(branch, rows):
-        _add_line(branch, row)
-
-
-def _add_line(branch: Tree, line: tuple, also: str = "") -> None:
-    file, row, description, start, end, cost, currency = line
-    branch.add(f"bill: {escape(file)} row {row} · {escape(description or '')} · {start} to {end} · {amount(cost, currency)}{also}")
-
-
-def limited(branch: Tree, rows: list, cost: Callable | None = None, currency: str = "") -> Iterable:
-    """The first rows, then a word on the others: how many, and what they come to where ``cost`` says what one costs."""
-    yield from rows[:_MOST_LINES]
-    if others := rows[_MOST_LINES:]:
-        branch.add(f"and {len(others):,} more" + (f": {exact(sum(map(cost, others)), currency)}" if cost else ""))
-
-
-def exact(cost: Decimal, currency: str) -> str:
-    """An amount with every digit that it has, and cents: what is printed adds up."""
-    digits = max(2, -cost.normalize().as_tuple().exponent)
-    return f"{cost:,.{digits}f} {currency}"
-
-
-def amount(cost: Decimal | None, currency: str) -> str:
-    return "cost unknown" if cost is None else f"{cost:,.6f} {currency}"
-
-
-def remainder(branch: Tree, cost: Decimal, currency: str, name: str) -> None:
-    """What a level's parts leave of it, under a name of its own; nothing where they leave nothing."""
-    if cost:
-        branch.add(f"{name}: {exact(cost, currency)}")
-
-
-def records(db: duckdb.DuckDBPyConnection, query: str, params: dict | list | None = None) -> list[dict]:
-    """The rows of a query by column name."""
-    rows = db.execute(query, params)
-    names = [column[0] for column in rows.description]
-    return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from tollbook.errors import TollbookError
-from tollbook.explain import amount, bill_lines, limited, model_lines
+from tollbook.explain.lines import amount, bill_lines, limited, model_lines
 
 #: Prices are kept in 10^-18 of the currency per token: so many of them are one per million.
 _PER_MILLION = 10**12

@@ -12,11 +12,12 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from tollbook.errors import TollbookError
-from tollbook.explain import exact, limited, records, remainder
-from tollbook.explain_evidence import EXACT_DIGITS, bill_row, delivery
-from tollbook.explain_evidence_sql import CHARGES
-from tollbook.explain_ledger import RECIPIENT
+from tollbook.explain.evidence import EXACT_DIGITS, bill_row, delivery
+from tollbook.explain.evidence_sql import CHARGES
+from tollbook.explain.ledger import RECIPIENT
+from tollbook.explain.lines import exact, limited, remainder
 from tollbook.finance.ledger import BY_HAND
+from tollbook.warehouse.records import records
 
 _BILL = "source_name = $source_name and billed_by = $billed_by and billing_period = $billing_period"
 #: What of a bill is charged as an amount of the bill; accruals and markup are no part of it.

@@ -379,6 +379,14 @@ def document(of: Estimate) -> dict:
     }
 
 
+def records(of: Estimate) -> list[dict]:
+    """A row per part of the estimate, then the estimate itself."""
+    found = document(of)
+    whole = {"what": "estimate"} | {name: found[name] for name in ("basis", "low", "expected", "high")}
+    columns = ("basis", "what", "low", "expected", "high")
+    return [{name: part.get(name) for name in columns} | {"currency_code": found["currency_code"]} for part in (*found["parts"], whole)]
+
+
 def _figures(of: Range) -> dict[str, str | None]:
     return {
         name: None if value is None else f"{value:f}" for name, value in (("low", of.low), ("expected", of.expected), ("high", of.high))

@@ -10,8 +10,7 @@ import duckdb
 from rich.markup import escape
 from rich.tree import Tree
 
-from tollbook.explain import exact, limited, records, remainder
-from tollbook.explain_evidence_sql import (
+from tollbook.explain.evidence_sql import (
     CHARGES,
     DELIVERIES,
     GIVEN,
@@ -24,9 +23,11 @@ from tollbook.explain_evidence_sql import (
     POSTED_KEYS,
     SERVERS,
 )
+from tollbook.explain.lines import exact, limited, remainder
 from tollbook.finance import freeze, periods
 from tollbook.finance.ledger import BY_HAND
 from tollbook.sources.typing import text
+from tollbook.warehouse.records import records
 
 #: Digits that sums of amounts may have: more than decimal(38, 20) holds.
 EXACT_DIGITS = 76

@@ -14,10 +14,11 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from tollbook.errors import TollbookError
-from tollbook.explain import exact, limited, records, remainder
-from tollbook.explain_evidence import EXACT_DIGITS, Evidence
+from tollbook.explain.evidence import EXACT_DIGITS, Evidence
+from tollbook.explain.lines import exact, limited, remainder
 from tollbook.finance.ledger import BY_HAND, SECTION
 from tollbook.finance.tables import KEYS
+from tollbook.warehouse.records import records
 
 #: Who a charge is stated to.
 RECIPIENT = "case when bucket = 'allocated' then coalesce(cost_centre, team, 'allocated') else bucket end"

@@ -1,17 +1,14 @@
-"""Commands of what the ledger knew when: chargeback as of a moment, what it recorded, restatements, disputes."""
+"""Commands of what the ledger knew when: chargeback as of a moment, its balance, what it recorded, restatements, disputes."""
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
-from tollbook.console import Format, FormatOption, WorkspaceOption, console, tell
+from tollbook.commands.console import MOMENT, AsOfOption, Format, FormatOption, WorkspaceOption, show, tell, write
 from tollbook.errors import TollbookError
 from tollbook.warehouse import lock
 from tollbook.workspace import Workspace
@@ -26,7 +23,6 @@ class Payer(StrEnum):
 
 
 PeriodOption = Annotated[str | None, typer.Option(help="A month, such as 2026-09; all by default.")]
-_MOMENT = "2026-10-05T12:00 (UTC), 2026-10-05, close:2026-09 or now."
 ByOption = Annotated[str, typer.Option("--by", help="Who says it.")]
 NoteOption = Annotated[str, typer.Option(help="Why, in a sentence.")]
 
@@ -38,13 +34,14 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(chargeback)
     app.command()(restatement)
+    app.command("trial-balance")(trial_balance)
     app.add_typer(ledger_app, name="ledger")
     app.add_typer(dispute_app, name="dispute")
 
 
 def chargeback(
     period: PeriodOption = None,
-    as_of: Annotated[str, typer.Option("--as-of", help=f"As known then: {_MOMENT}")] = "now",
+    as_of: AsOfOption = "now",
     by: Annotated[Payer, typer.Option(help="What to tell apart.")] = Payer.team,
     accounting: Annotated[bool, typer.Option("--accounting", help="By the month it was posted in, not the month of usage.")] = False,
     workspace: WorkspaceOption = None,
@@ -57,11 +54,11 @@ def chargeback(
     with lock.reading(Workspace.open(workspace)) as db:
         moment = moments.parse(db, as_of)
         found = known.chargeback(db, moment, by.value, period and moments.period(period), accounting)
-    _show(found, format, [known.table(found, moment, by.value)], {"known_at": moment.at, "rows": found})
+    show(format, found, {"known_at": moment.at, "rows": found}, known.table(found, moment, by.value))
 
 
 def restatement(
-    since: Annotated[str, typer.Option("--from", help=f"The earlier moment: {_MOMENT}")],
+    since: Annotated[str, typer.Option("--from", help=f"The earlier moment: {MOMENT}")],
     until: Annotated[str, typer.Option("--to", help="The later moment.")] = "now",
     period: PeriodOption = None,
     by: Annotated[Payer, typer.Option(help="What to tell apart.")] = Payer.team,
@@ -80,10 +77,30 @@ def restatement(
         found = restating.restate(db, moments.parse(db, since), moments.parse(db, until), period and moments.period(period), by.value)
     if out:
         with out.open("w", newline="") as file:
-            _write(report.records(found), report.document(found), Format(out.suffix[1:]), file)
+            write(report.records(found), report.document(found), Format(out.suffix[1:]), file)
         tell(f"restatement from {found.since} to {found.until} in {out}")
     else:
-        _show(report.records(found), format, report.tables(found), report.document(found))
+        show(format, report.records(found), report.document(found), *report.tables(found))
+
+
+def trial_balance(
+    period: Annotated[str | None, typer.Option(help="One accounting period, such as 2026-09; all by default.")] = None,
+    as_of: AsOfOption = "now",
+    workspace: WorkspaceOption = None,
+    format: FormatOption = Format.table,
+) -> None:
+    """What was debited and credited to each account. Status 1 if it does not add up to 0."""
+    from tollbook.finance import moments
+    from tollbook.finance import trial_balance as balancing
+
+    opened = Workspace.open(workspace)
+    with lock.reading(opened) as db:
+        moment = moments.parse(db, as_of)
+        found = balancing.balances(db, moment.at, period and moments.period(period))
+    show(format, found, found, balancing.table(found, str(moment), opened.currency))
+    total = sum(row["balance_cost"] for row in found)
+    if total:
+        raise TollbookError(f"the trial balance adds up to {total}, not to 0.")
 
 
 @ledger_app.command("runs")
@@ -93,13 +110,13 @@ def ledger_runs(workspace: WorkspaceOption = None, format: FormatOption = Format
 
     with lock.reading(Workspace.open(workspace)) as db:
         found = moments.recorded(db)
-    _show(found, format, [moments.table(found)], found)
+    show(format, found, found, moments.table(found))
 
 
 @ledger_app.command("adjustments")
 def ledger_adjustments(
     period: str,
-    as_of: Annotated[str, typer.Option("--as-of", help=f"As known then: {_MOMENT}")] = "now",
+    as_of: AsOfOption = "now",
     workspace: WorkspaceOption = None,
     format: FormatOption = Format.table,
 ) -> None:
@@ -111,7 +128,7 @@ def ledger_adjustments(
     with lock.reading(Workspace.open(workspace)) as db:
         month, moment = moments.period(period), moments.parse(db, as_of)
         found = restating.adjustments(db, month, moment)
-    _show(found, format, [report.adjustments(found, month)], found)
+    show(format, found, found, report.adjustments(found, month))
 
 
 @dispute_app.command("raise")
@@ -164,28 +181,4 @@ def dispute_list(
 
     with lock.reading(Workspace.open(workspace)) as db:
         found = disputes.listed(db, moments.now(db).at, statement)
-    _show(found, format, [disputes.table(found)], found)
-
-
-def _show(records: list[dict], format: Format, tables: list, document) -> None:
-    from tollbook.report.summary import rendered
-
-    if format is not Format.table:
-        _write(records, document, format, sys.stdout)
-        return
-    for number, table in enumerate(tables):
-        if number:
-            console.print()
-        console.print(rendered(table), crop=False)
-
-
-def _write(records: list[dict], document, format: Format, file: TextIO) -> None:
-    from tollbook.report.restatement import plain
-
-    if format is Format.json:
-        file.write(json.dumps(plain(document), indent=2) + "\n")
-    elif records:
-        writer = csv.DictWriter(file, records[0])
-        writer.writeheader()
-        for row in records:
-            writer.writerow({name: json.dumps(one) if isinstance(one, dict | list) else one for name, one in plain(row).items()})
+    show(format, found, found, disputes.table(found))
