@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -198,8 +199,11 @@ def _dbt(workspace: Workspace, full_refresh: bool = False, select: Sequence[str]
 
         try:
             manifest = _manifest(place, f"{_models_hash()} {workspace.warehouse.stem}")
+            # the parsed models are a million objects that stay: collecting garbage need not walk them each time
+            gc.freeze()
             outcome = manifest if isinstance(manifest, dbtRunnerResult) else dbtRunner(manifest=manifest).invoke(arguments)
         finally:
+            gc.unfreeze()
             # the adapter keeps the file open for the life of the process: no one else could write
             DuckDBConnectionManager.close_all_connections()
     if outcome.success:
