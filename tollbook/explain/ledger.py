@@ -48,7 +48,7 @@ def statement(db: duckdb.DuckDBPyConnection, closed: Path, statement_id: str, li
         if head is None:
             month = re.match(r"(\d{4}-(?:0[1-9]|1[0-2]))/", statement_id)
             if month and periods.is_opening(db, date.fromisoformat(f"{month[1]}-01")):
-                raise TollbookError(f"no statement `{statement_id}` was issued: {month[1]} was {periods.OPENING}.")
+                raise TollbookError(f"no statement `{statement_id}` was issued; {month[1]} was {periods.OPENING}.")
             raise TollbookError(
                 f'no statement `{statement_id}` was issued. `tollbook query "select statement_id from finance.fct_statements"` lists them.'
             )

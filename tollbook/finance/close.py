@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -146,10 +146,17 @@ def _reading(workspace: Workspace) -> duckdb.DuckDBPyConnection:
 
 def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:
     """The checks of the month, waivers applied, and what is accrued by hand."""
-    try:
+    with of_a_build():
         if period in ledger.closed_periods(db):
             raise closed_already(db, workspace, period)
         return _checked(db, workspace, period, approved_by, waive, accrue, tell)
+
+
+@contextmanager
+def of_a_build() -> Iterator[None]:
+    """What is read here needs a warehouse that this version built; where it lacks a table, say so."""
+    try:
+        yield
     except duckdb.CatalogException as error:
         raise TollbookError(f"this version of Tollbook has not built the warehouse yet: `tollbook run` first ({error})") from error
 
@@ -248,7 +255,7 @@ def closed_already(db: duckdb.DuckDBPyConnection, workspace: Workspace, period: 
     """What is said to who closes ``period`` (first of a month), which is closed, once more."""
     closed_at, folder = periods.last_close(db, period)
     if folder is None:
-        return ClosedAlready(f"{period:%Y-%m} is closed already (at {closed_at:%Y-%m-%d %H:%M} UTC): it was {periods.OPENING}.")
+        return ClosedAlready(f"{period:%Y-%m} is closed already, at {closed_at:%Y-%m-%d %H:%M} UTC; it was {periods.OPENING}.")
     (issued,) = db.execute(
         "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, closed_at]
     ).fetchone()

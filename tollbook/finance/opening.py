@@ -56,7 +56,7 @@ def settle(
     workspace.require_warehouse()
     with lock.writing(workspace, "tollbook close --opening", tell=tell):
         if dry_run:
-            with workspace.connect(read_only=True) as db:
+            with workspace.connect(read_only=True) as db, close.of_a_build():
                 return Opening(period, _months(db, workspace, period))
         with pipeline.recorded(workspace, "opening"), workspace.connect() as db:
             months = _months(db, workspace, period)
@@ -79,16 +79,16 @@ def _months(db: duckdb.DuckDBPyConnection, workspace: Workspace, period: date) -
         raise TollbookError(f"{refused}: the ledger does not have the newest build yet. Run `tollbook run`, or `tollbook post`, first.")
     end, is_over = db.execute(
         # data may be ahead of the clock, as a sample's is
-        "select last_day($period::date), $period::date + interval 1 month <= greatest($now::timestamp, (select horizon_at from meta.build_state))",
-        {"period": period, "now": ledger.next_moment(db)},
+        "select last_day($period::date), $period::date + interval 1 month <= greatest(now()::timestamp, (select horizon_at from meta.build_state))",
+        {"period": period},
     ).fetchone()
     if not is_over:
         raise TollbookError(f"{refused}: it is not over before the end of {end}. Name the last month that was settled before.")
     wanted = [*periods.open_before(db, period), period]
     found = tuple(Month(*row) for row in db.execute(_COUNTED, [wanted]).fetchall())
     if period not in {month.period for month in found}:
-        posted = ", ".join(f"{month.period:%Y-%m}" for month in found) or "none"
-        raise TollbookError(f"{refused}: nothing is posted in it. Open months before it with postings: {posted}; name the last of them.")
+        last = f"the last open month before it that was posted in is {found[-1].period:%Y-%m}" if found else "no month before it is open"
+        raise TollbookError(f"{refused}: nothing is posted in it; {last}.")
     return found
 
 

@@ -104,7 +104,7 @@ def _publication(workspace: Workspace) -> str:
 def _accounting(
     first_open: date | None, closed: date | None, closed_at: datetime | None, approved_by: str | None, is_opening: bool | None
 ) -> str:
-    how = "settled before the ledger began, as approved" if is_opening else "closed"
+    how = "opening balance" if is_opening else "closed"
     last = f"{how} up to {closed:%Y-%m}, at {closed_at:%Y-%m-%d %H:%M} UTC by {approved_by}" if closed else "no month is closed"
     return f"ledger: {last}; " + (f"first open month {first_open:%Y-%m}" if first_open else "nothing posted in an open month")
 
