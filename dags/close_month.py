@@ -1,7 +1,7 @@
 """Propose the close of a month, a few days into the next; a person approves it, and then it is closed.
 
 `propose` runs the checks of `tollbook close --dry-run`; the approval shows them. Params, when triggered by hand: `period` (such as
-2026-09; the month before by default) and `accrue` (estimates that are left stand as accruals). Who approves is recorded in the ledger,
+2026-09; the oldest open one by default) and `accrue` (estimates that are left stand as accruals). Who approves is recorded in the ledger,
 by the name that is logged in, with the one typed into the form where people share a login. Rejected, nothing is closed: `close` is skipped.
 
 If `propose` fails: its message names the checks that did not pass and what to do; `config/close_waivers.csv` is where an item is waived.
@@ -9,7 +9,7 @@ Mend it and clear the task. A month that is closed already is skipped.
 If `close` fails: the month is as open as before, or its message says how to write the statements. Clear it: nothing is closed twice.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, dag, task
@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from tollbook_dags import DAG_SETTINGS
 
 PARAMS = {
-    "period": Param("", type="string", pattern="^([0-9]{4}-(0[1-9]|1[0-2]))?$", description="The month; the one before by default."),
+    "period": Param("", type="string", pattern="^([0-9]{4}-(0[1-9]|1[0-2]))?$", description="The month; the oldest open one by default."),
     "accrue": Param(False, type="boolean", description="Close on the estimates that are left, as accruals."),
 }
 
@@ -32,9 +32,9 @@ def close_month():
         from tollbook.finance import close
         from tollbook.workspace import Workspace
 
-        before = dag_run.run_after.date().replace(day=1) - timedelta(days=1)
-        period = params["period"] or f"{before:%Y-%m}"
-        workspace, first = Workspace.open(), date.fromisoformat(f"{period}-01")
+        workspace = Workspace.open()
+        period = params["period"] or f"{close.due(workspace, dag_run.run_after.date()):%Y-%m}"
+        first = date.fromisoformat(f"{period}-01")
         try:
             # before the checks: what is posted meanwhile makes the close refuse, not pass unseen
             posted_at = close.newest_posting(workspace, first)

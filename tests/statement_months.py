@@ -6,6 +6,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
+
 from tests.workspaces import write_workspace
 from tollbook.finance import freeze, ledger, periods
 from tollbook.warehouse import schema
@@ -14,7 +16,7 @@ from tollbook.workspace import Workspace
 AUGUST, SEPTEMBER, OCTOBER = date(2026, 8, 1), date(2026, 9, 1), date(2026, 10, 1)
 
 _PAYER = "team varchar, cost_centre varchar, tenant varchar"
-#: Of what is frozen: the columns that statements read.
+#: Of what is frozen or checked: the columns that statements and a close read.
 _MARTS = {
     "intermediate.int_costs__detailed": "usage_date date",
     "finance.fct_shared_costs": "usage_date date, step integer, rule_id varchar, rule_version integer, shared_cost_of varchar, method varchar,"
@@ -26,8 +28,14 @@ _MARTS = {
     "product.fct_tenant_costs": "usage_date date",
     "engineering.fct_jobs": f"last_ended_at timestamp, {_PAYER}, is_serving boolean, gpu_hours double, cost decimal(38, 12)",
     "finance.fct_charges": "billing_period date, charge_date date, source_name varchar, file_name varchar, file_row bigint",
-    "finance.fct_invoice_tie_out": "billing_period date, invoice_issuer_name varchar, invoice_id varchar",
-    "quality.fct_bridge": "billing_period date",
+    "finance.fct_invoice_tie_out": "billing_period date, invoice_issuer_name varchar, invoice_id varchar, status varchar,"
+    " delta_cost decimal(38, 12), billing_currency varchar, issuer_invoice_count bigint",
+    "finance.fct_billing_periods": "billing_period date, billed_by varchar, state varchar, cost_without_invoice decimal(38, 12),"
+    " currency_code varchar",
+    "quality.fct_bridge": "billing_period date, billed_by varchar, term varchar, cost decimal(38, 12), rows_compared bigint",
+    "quality.fct_reconciliation": "source_name varchar, billing_period date, cost_delta decimal(38, 12), rows_delta bigint, rows_compared bigint",
+    "quality.fct_unpriced_usage": "model varchar, price_kind varchar, quantity bigint, usage_date date",
+    "quality.fct_usage_tie_out": "provider_name varchar, state varchar, unmatched_cost decimal(38, 12), currency_code varchar, usage_date date",
     "config.teams": "team varchar, cost_centre varchar, valid_from date, valid_to date",
     "config.budgets": "scope varchar, scope_value varchar, cost varchar, amount_per_month decimal(38, 12), currency varchar,"
     " valid_from date, valid_to date",
@@ -39,12 +47,17 @@ def month_of(root: Path, charges: list[dict], currency: str = "USD", files: dict
     workspace = write_workspace(root, f"currency: {currency}\n", files)
     with workspace.connect() as db:
         schema.ensure(db)
-        for name in ("intermediate", "finance", "engineering", "product", "quality"):
-            db.execute(f"create schema {name}")
-        for table, columns in _MARTS.items():
-            db.execute(f"create table {table} ({columns})")
+        marts(db)
     post(workspace, charges)
     return workspace
+
+
+def marts(db: duckdb.DuckDBPyConnection) -> None:
+    """What a build leaves for statements and a close, empty where it is not there yet."""
+    for name in ("intermediate", "finance", "engineering", "product", "quality"):
+        db.execute(f"create schema if not exists {name}")
+    for table, columns in _MARTS.items():
+        db.execute(f"create table if not exists {table} ({columns})")
 
 
 def charge(cost: str, day: date = SEPTEMBER, **said) -> dict:

@@ -18,7 +18,7 @@ from tollbook import cli
 from tollbook.errors import TollbookError
 from tollbook.explain import bills
 from tollbook.explain import ledger as explaining
-from tollbook.finance import freeze, ledger, periods, tables
+from tollbook.finance import freeze, ledger, opening, periods, tables
 from tollbook.workspace import Workspace
 
 REPO = Path(__file__).resolve().parents[2]
@@ -305,6 +305,31 @@ def test_an_invoice_is_followed_to_who_pays_and_on_which_statement(closed):
     ]
     assert "CC-200 · search, 20.8245%: 4,698.00 USD" in said and "statement 2026-09/CC-200/1 · gpu · usage: 2,448.00 USD" in said
     assert not [label for label in said if "not stated" in label or "not posted" in label]
+
+
+def test_a_month_settled_before_the_ledger_began_is_explained_as_such(closed, tmp_path):
+    workspace = Workspace.open(shutil.copytree(closed.root, tmp_path / "workspace"))
+    with workspace.connect() as db:
+        db.execute("delete from ledger.period_events; delete from ledger.statements")
+    opening.settle(workspace, SEPTEMBER, "A. Person", tell=lambda _: None)
+    with workspace.connect() as db:
+        (number,) = db.execute(
+            "select max(posting_id) from ledger.postings where bucket = 'allocated' and source_name = 'cloud_bill'"
+        ).fetchone()
+        told = printed(explaining.posting(db, workspace.closed, number))
+        with pytest.raises(TollbookError, match="no statement `2026-09/CC-200/1` was issued; 2026-09 was settled before the ledger began"):
+            explaining.statement(db, workspace.closed, "2026-09/CC-200/1")
+        with pytest.raises(TollbookError, match="lists them"):
+            explaining.statement(db, workspace.closed, "2026-10/CC-200/1")
+    assert "2026-09 was settled before the ledger began: nothing was kept of it" in told and "allocated, as the models say now" in told
+    with duckdb.connect(str(workspace.published_db)) as db:
+        db.execute(f"attach '{workspace.warehouse}' as warehouse (read_only)")
+        for name in ("fct_statements", "dim_accounting_periods"):
+            db.execute(
+                f"create or replace table finance.{name} as from warehouse.{'ledger.statements' if name == 'fct_statements' else 'finance.' + name}"
+            )
+        told = printed(bills.invoice(db, "LA-2026-09"))
+    assert "in 2026-09, settled before the ledger began" in told and "not stated yet" not in told
 
 
 def test_an_invoice_that_is_part_of_a_bill_says_how_far_keys_lead(closed, tmp_path):

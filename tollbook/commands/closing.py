@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from tollbook.commands.console import WorkspaceOption, console, tell
+from tollbook.errors import TollbookError
 from tollbook.finance import close as closing
+from tollbook.finance import opening as settling
 from tollbook.workspace import Workspace
 
 Period = Annotated[datetime, typer.Argument(formats=["%Y-%m"], help="The month, such as 2026-09.")]
@@ -34,9 +36,22 @@ def close(
         list[str] | None, typer.Option("--waive", help="check:item=reason; may be given several times, beside config/close_waivers.csv.")
     ] = None,
     accrue: Annotated[bool, typer.Option("--accrue", help="Close on estimates; they stand as accruals until the bills come.")] = False,
+    opening: Annotated[
+        bool, typer.Option("--opening", help="This month and all before it were settled before the ledger began: check and freeze nothing.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="With --opening: why; kept in the ledger.")] = "",
     workspace: WorkspaceOption = None,
 ) -> None:
     """Close a month: check it, freeze it, record the approval, issue its statements. Status 1 if a check does not pass."""
+    if opening:
+        if waive or accrue:
+            raise TollbookError(
+                "--opening checks and accrues nothing: leave out --waive and --accrue, or close the month without --opening."
+            )
+        _settle(Workspace.open(workspace), period.date(), approved_by, reason, dry_run)
+        return
+    if reason:
+        raise TollbookError("--reason goes with --opening: what an ordinary close says is what its checks found and what was waived.")
     try:
         report = closing.close(Workspace.open(workspace), period.date(), approved_by, dry_run, waive or (), accrue, tell)
     except closing.NotClosed as error:
@@ -48,6 +63,18 @@ def close(
     if report.folder:
         # said before the table, it is out of sight
         tell(f"{report.period:%Y-%m} is closed: {report.postings:,} postings kept in {report.folder}, {report.statements} statements")
+
+
+def _settle(workspace: Workspace, period: date, approved_by: str, reason: str, dry_run: bool) -> None:
+    found = settling.settle(workspace, period, approved_by, reason, dry_run, tell)
+    table = Table(title=f"Opening balance up to {period:%Y-%m}", box=box.SIMPLE)
+    for name in ("month", "postings", f"charged in {workspace.currency}"):
+        table.add_column(name, justify="left" if name == "month" else "right")
+    for month in found.months:
+        table.add_row(f"{month.period:%Y-%m}", f"{month.postings:,}", f"{month.charged_cost:,.2f}")
+    table.add_section()
+    table.add_row("all", f"{sum(month.postings for month in found.months):,}", f"{sum(month.charged_cost for month in found.months):,.2f}")
+    console.print(table)
 
 
 def reopen(

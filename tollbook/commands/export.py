@@ -44,7 +44,7 @@ def export_journal(
     workspace: WorkspaceOption = None,
 ) -> None:
     """A month's postings as balanced journal entries, with the account codes of config/accounts.csv."""
-    from tollbook.finance import journal, ledger, moments
+    from tollbook.finance import journal, ledger, moments, periods
 
     opened = Workspace.open(workspace)
     file = opened.config / "accounts.csv"
@@ -52,11 +52,13 @@ def export_journal(
     accounts = journal.accounts_of(file)
     with lock.reading(opened) as db:
         moment = moments.parse(db, as_of)
-        is_closed = month in ledger.closed_periods(db)
+        is_closed, is_opening = month in ledger.closed_periods(db), periods.is_opening(db, month)
         found = journal.lines(db, month, accounts, None if moment.said == "now" else moment.at, by_project)
     journal.export(found, out)
     tell(f"{len({line.entry_number for line in found}):,} entries with {len(found):,} lines in {out}")
     if not is_closed:
         tell(f"{period} is not closed: what is posted until it is will change the journal.")
+    if is_opening:
+        tell(f"{period} was settled before the ledger began: the books kept until then have it, so import nothing of it twice.")
     if not file.is_file():
         tell(f"account codes are the built-in ones: {file} is not there.")

@@ -249,13 +249,15 @@ def _payers(db, branch: Tree, postings: str, cost: Decimal, currency: str) -> No
         who = f"{escape(recipient)} · {escape(team)}" if bucket == "allocated" else f"{escape(bucket)} (nobody pays)"
         told = branch.add(f"{who}, {paid / cost if cost else 0:.4%}: {exact(paid, currency)}")
         parts = db.execute(
-            "select accounting_period, statement_id, component, reason, sum(posted_cost)"
+            "select accounting_period, statement_id, accounting_period in (select accounting_period from finance.dim_accounting_periods"
+            " where is_opening and status = 'closed') as is_opening, component, reason, sum(posted_cost)"
             f" from {postings} where recipient = ? and team is not distinct from ? and bucket = ?"
-            " group by all having sum(posted_cost) <> 0 order by abs(sum(posted_cost)) desc, 1, 2, 3, 4",
+            " group by all having sum(posted_cost) <> 0 order by abs(sum(posted_cost)) desc, 1, 2, 4, 5",
             [recipient, team, bucket],
         ).fetchall()
-        for period, statement, component, reason, one in limited(told, parts, lambda row: row[-1], currency):
-            on = f"statement {escape(statement)}" if statement else f"in {period:%Y-%m}, not stated yet"
+        for period, statement, is_opening, component, reason, one in limited(told, parts, lambda row: row[-1], currency):
+            why = "settled before the ledger began" if is_opening else "not stated yet"
+            on = f"statement {escape(statement)}" if statement else f"in {period:%Y-%m}, {why}"
             told.add(f"{on} · {escape(component)} · {reason}: {exact(one, currency)}")
     remainder(branch, cost - sum(row[-1] for row in rows), currency, "not posted yet, or digits past the 12th")
 

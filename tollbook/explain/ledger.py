@@ -5,6 +5,7 @@ Each level adds up to the one above; what no kept row tells apart stands there u
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.tree import Tree
 from tollbook.errors import TollbookError
 from tollbook.explain.evidence import EXACT_DIGITS, Evidence
 from tollbook.explain.lines import exact, limited, remainder
+from tollbook.finance import periods
 from tollbook.finance.ledger import BY_HAND, SECTION
 from tollbook.finance.tables import KEYS
 from tollbook.warehouse.records import records
@@ -44,6 +46,9 @@ def statement(db: duckdb.DuckDBPyConnection, closed: Path, statement_id: str, li
     with localcontext(prec=EXACT_DIGITS):
         head = _one(db, "from ledger.statements where statement_id = ?", [statement_id])
         if head is None:
+            month = re.match(r"(\d{4}-(?:0[1-9]|1[0-2]))/", statement_id)
+            if month and periods.is_opening(db, date.fromisoformat(f"{month[1]}-01")):
+                raise TollbookError(f"no statement `{statement_id}` was issued; {month[1]} was {periods.OPENING}.")
             raise TollbookError(
                 f'no statement `{statement_id}` was issued. `tollbook query "select statement_id from finance.fct_statements"` lists them.'
             )
@@ -107,6 +112,10 @@ def posting(db: duckdb.DuckDBPyConnection, closed: Path, posting_id: int) -> Tre
             ).fetchone()
             root.add(f"the models said {exact(now, currency)}, the ledger held {exact(before, currency)}")
         evidence = Evidence(db, currency, closed, row["accounting_period"], row["recorded_at"])
+        if periods.is_opening(db, row["accounting_period"]):
+            root.add(
+                f"{row['accounting_period']:%Y-%m} was settled before the ledger began: nothing was kept of it, the models say this now"
+            )
         if row["bucket"] is not None:
             _explain(evidence, root, cost, only=True)
         elif row["basis"] == "invoiced":

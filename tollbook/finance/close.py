@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -121,6 +121,14 @@ def reopen(workspace: Workspace, period: date, approved_by: str, reason: str, te
     tell(f"{period:%Y-%m} is open again. What differs is posted in it; close it once more when it is right.")
 
 
+def due(workspace: Workspace, today: date) -> date:
+    """The month whose turn it is: the oldest open one that was posted in and is over, else the one before ``today``'s."""
+    this_month = today.replace(day=1)
+    with _reading(workspace) as db:
+        waiting = periods.open_before(db, this_month)
+    return waiting[0] if waiting else (this_month - timedelta(days=1)).replace(day=1)
+
+
 def newest_posting(workspace: Workspace, period: date) -> datetime | None:
     """When something was posted in ``period`` last."""
     with _reading(workspace) as db:
@@ -138,10 +146,17 @@ def _reading(workspace: Workspace) -> duckdb.DuckDBPyConnection:
 
 def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:
     """The checks of the month, waivers applied, and what is accrued by hand."""
-    try:
+    with of_a_build():
         if period in ledger.closed_periods(db):
-            raise _closed_already(db, workspace, period)
+            raise closed_already(db, workspace, period)
         return _checked(db, workspace, period, approved_by, waive, accrue, tell)
+
+
+@contextmanager
+def of_a_build() -> Iterator[None]:
+    """What is read here needs a warehouse that this version built; where it lacks a table, say so."""
+    try:
+        yield
     except duckdb.CatalogException as error:
         raise TollbookError(f"this version of Tollbook has not built the warehouse yet: `tollbook run` first ({error})") from error
 
@@ -160,7 +175,11 @@ def _checked(db, workspace: Workspace, period: date, approved_by: str, waive: Se
 def _closed(db, workspace: Workspace, run_id: str, report: CloseReport, approved_by: str, tell: Tell) -> CloseReport:
     """Everything that a close writes, in one transaction: what is frozen is what is known at the moment of the close."""
     period = report.period
-    (times,) = db.execute("select count(*) from ledger.period_events where accounting_period = ? and event = 'closed'", [period]).fetchone()
+    (times,) = db.execute(
+        # the opening balance keeps no folder
+        "select count(*) from ledger.period_events where accounting_period = ? and event = 'closed' and folder is not null",
+        [period],
+    ).fetchone()
     folder = workspace.closed / (f"{period:%Y-%m}" + (f"-{times + 1}" if times else ""))
     # a close that was killed may have left both
     fresh = folder.with_name(folder.name + ".new")
@@ -232,8 +251,11 @@ def _with_statements(workspace: Workspace, report: CloseReport, tell: Tell) -> C
     return CloseReport(**(vars(report) | {"statements": len(issued)}))
 
 
-def _closed_already(db, workspace: Workspace, period: date) -> ClosedAlready:
+def closed_already(db: duckdb.DuckDBPyConnection, workspace: Workspace, period: date) -> ClosedAlready:
+    """What is said to who closes ``period`` (first of a month), which is closed, once more."""
     closed_at, folder = periods.last_close(db, period)
+    if folder is None:
+        return ClosedAlready(f"{period:%Y-%m} is closed already, at {closed_at:%Y-%m-%d %H:%M} UTC; it was {periods.OPENING}.")
     (issued,) = db.execute(
         "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, closed_at]
     ).fetchone()

@@ -10,8 +10,8 @@ from decimal import Decimal
 import duckdb
 
 from tollbook.errors import GateError
-from tollbook.finance import expected
-from tollbook.finance.ledger import BY_HAND, closed_periods, is_posted
+from tollbook.finance import expected, periods
+from tollbook.finance.ledger import BY_HAND, is_posted
 from tollbook.quality.gates import Gates
 from tollbook.warehouse import publication
 from tollbook.workspace import Workspace
@@ -94,12 +94,7 @@ def _period_over(db, period: date) -> Check:
 
 
 def _earlier_closed(db, period: date) -> Check:
-    months = db.execute(
-        "select distinct accounting_period from ledger.postings where accounting_period < ?"
-        " and not list_contains(?::date[], accounting_period) order by 1",
-        [period, closed_periods(db)],
-    ).fetchall()
-    wrong = [f"{month:%Y-%m} is open" for (month,) in months]
+    wrong = [f"{month:%Y-%m} is open" for month in periods.open_before(db, period)]
     return _exactly("earlier_closed", wrong, "every earlier month with postings is closed", "none open", "Close them first, in order.")
 
 

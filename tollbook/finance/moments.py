@@ -42,7 +42,7 @@ reasons as (
 select runs.*, reasons.by_reason from runs left join reasons using (run_id, recorded_at)
 union all
 select recorded_at, null, event, accounting_period, null, null, null, approved_by, reason, null from ledger.period_events
-order by recorded_at, event
+order by recorded_at, event, accounting_period
 """
 
 

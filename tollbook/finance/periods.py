@@ -9,6 +9,9 @@ import duckdb
 from tollbook.errors import TollbookError
 from tollbook.finance.ledger import closed_periods
 
+#: What there is to say of a month that the opening balance closed: no close kept a folder of it.
+OPENING = "settled before the ledger began: nothing was frozen; reopen and close it to state it"
+
 
 def record(
     db: duckdb.DuckDBPyConnection,
@@ -34,17 +37,24 @@ def record(
     if (event == "closed") == (period in closed):
         raise TollbookError(f"{period:%Y-%m} is {'closed already' if event == 'closed' else 'not closed'}.")
     if event == "closed":
-        earlier = db.execute(
-            "select min(accounting_period) from ledger.postings where accounting_period < ? and not list_contains(?::date[], accounting_period)",
-            [period, closed],
-        ).fetchone()[0]
+        earlier = open_before(db, period)
         if earlier:
-            raise TollbookError(f"{period:%Y-%m} is not closed: {earlier:%Y-%m} is still open. Months are closed in their order.")
+            raise TollbookError(f"{period:%Y-%m} is not closed: {earlier[0]:%Y-%m} is still open. Months are closed in their order.")
     db.execute(
         "insert into ledger.period_events by name select ?::date as accounting_period, ? as event, ?::timestamp as recorded_at, ? as approved_by,"
         " ? as reason, ? as content_hash, ? as folder",
         [period, event, recorded_at, approved_by, reason, content_hash, folder],
     )
+
+
+def open_before(db: duckdb.DuckDBPyConnection, period: date) -> list[date]:
+    """The months before ``period`` that were posted in and are open, in order."""
+    found = db.execute(
+        "select distinct accounting_period from ledger.postings where accounting_period < ?"
+        " and not list_contains(?::date[], accounting_period) order by 1",
+        [period, closed_periods(db)],
+    ).fetchall()
+    return [month for (month,) in found]
 
 
 def hash_of(db: duckdb.DuckDBPyConnection, folder: str) -> str | None:
@@ -69,9 +79,14 @@ def kept_after(db: duckdb.DuckDBPyConnection, period: date, moment: datetime) ->
     ).fetchone()
 
 
-def last_close(db: duckdb.DuckDBPyConnection, period: date) -> tuple[datetime, str] | None:
-    """When ``period`` was closed last and the folder that keeps it; None where it never was."""
+def last_close(db: duckdb.DuckDBPyConnection, period: date) -> tuple[datetime, str | None] | None:
+    """When ``period`` was closed last and the folder that keeps it (None: the opening balance closed it); None where it never was."""
     return db.execute(
         "select recorded_at, folder from ledger.period_events where accounting_period = ? and event = 'closed' order by recorded_at desc limit 1",
         [period],
     ).fetchone()
+
+
+def is_opening(db: duckdb.DuckDBPyConnection, period: date) -> bool:
+    """Whether ``period`` is closed by the opening balance: settled before the ledger began, with nothing kept of it."""
+    return period in closed_periods(db) and last_close(db, period)[1] is None

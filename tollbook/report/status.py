@@ -29,13 +29,16 @@ where status <> 'pass' and run_id = (select run_id from {checks} order by checke
 _HAS_LEDGER = "select count(*) > 0 from information_schema.tables where table_schema = 'ledger' and table_name = 'period_events'"
 _PERIODS = """
 with closed as (
-    select accounting_period, max(recorded_at) as closed_at, arg_max(approved_by, recorded_at) as approved_by
+    select
+        accounting_period, max(recorded_at) as closed_at, arg_max(approved_by, recorded_at) as approved_by,
+        arg_max(folder is null, recorded_at) as is_opening
     from ledger.period_events group by accounting_period having arg_max(event, recorded_at) = 'closed'
 )
 
 select
     (select min(accounting_period) from ledger.postings where accounting_period not in (select accounting_period from closed)),
-    max(accounting_period), arg_max(closed_at, accounting_period), arg_max(approved_by, accounting_period)
+    max(accounting_period), arg_max(closed_at, accounting_period), arg_max(approved_by, accounting_period),
+    arg_max(is_opening, accounting_period)
 from closed
 """
 _IN_WAREHOUSE = {"deliveries": "meta.deliveries", "quarantine": "raw.quarantine", "checks": "meta.check_results"}
@@ -98,8 +101,11 @@ def _publication(workspace: Workspace) -> str:
     )
 
 
-def _accounting(first_open: date | None, closed: date | None, closed_at: datetime | None, approved_by: str | None) -> str:
-    last = f"closed up to {closed:%Y-%m}, at {closed_at:%Y-%m-%d %H:%M} UTC by {approved_by}" if closed else "no month is closed"
+def _accounting(
+    first_open: date | None, closed: date | None, closed_at: datetime | None, approved_by: str | None, is_opening: bool | None
+) -> str:
+    how = "opening balance" if is_opening else "closed"
+    last = f"{how} up to {closed:%Y-%m}, at {closed_at:%Y-%m-%d %H:%M} UTC by {approved_by}" if closed else "no month is closed"
     return f"ledger: {last}; " + (f"first open month {first_open:%Y-%m}" if first_open else "nothing posted in an open month")
 
 

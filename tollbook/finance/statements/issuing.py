@@ -80,7 +80,7 @@ def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **
     What stands there is what was sent: another ``locale`` goes to another folder.
 
     Raises:
-        TollbookError: the month is not closed, or a locale is given and no other folder.
+        TollbookError: the month is not closed, or only by the opening balance; or a locale is given and no other folder.
     """
     workspace.require_warehouse()
     with workspace.connect() as db:
@@ -92,6 +92,8 @@ def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **
             f"{period:%Y-%m} is not closed, so its statements cannot be issued. Close it with `tollbook close {period:%Y-%m}`,"
             " or see what they would say with --draft."
         )
+    if last[1] is None:
+        raise TollbookError(f"{period:%Y-%m} was {periods.OPENING}.")
     sent = workspace.statements / last[1]
     if options.get("locale") and (out is None or out.resolve() == sent.resolve()):
         raise TollbookError(

@@ -9,6 +9,7 @@ with events as (
         max(case when event = 'closed' then recorded_at end) as closed_at,
         max_by(approved_by, case when event = 'closed' then recorded_at end) as approved_by,
         max_by(content_hash, case when event = 'closed' then recorded_at end) as content_hash,
+        max_by(folder is null, case when event = 'closed' then recorded_at end) as is_opening,
         sum(case when event = 'closed' then 1 else 0 end) as times_closed
     from {{ source('ledger', 'period_events') }}
     group by accounting_period
@@ -25,6 +26,7 @@ select
     case when events.newest_event = 'closed' then 'closed' else 'open' end as status,
     events.closed_at,
     events.approved_by,
+    coalesce(events.is_opening, false) as is_opening,
     coalesce(events.times_closed, 0)::bigint as times_closed,
     coalesce(charged.charged_cost, 0)::decimal(38, 12) as charged_cost,
     workspace.currency_code,
