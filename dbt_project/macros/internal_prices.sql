@@ -6,3 +6,8 @@
     (case when {{ dividend }} < 0 then -1 else 1 end
         * {{ whole_division(to_whole('2 * abs(' ~ dividend ~ ') + ' ~ divisor), to_whole('2 * ' ~ divisor)) }})
 {%- endmacro %}
+
+{# The condition that two relations are of the same columns, NULL being one of their values. #}
+{% macro same_of(columns, left, right) -%}
+    {% for name in columns %}{{ left }}.{{ name }} is not distinct from {{ right }}.{{ name }}{{ ' and ' if not loop.last }}{% endfor %}
+{%- endmacro %}

@@ -27,6 +27,15 @@
     }) }}
 {%- endmacro %}
 
+{# A kind as these macros call it, of what a price list calls it. #}
+{% macro token_kind_name(kind) -%}
+    case lower(trim({{ kind }}))
+        when 'cache_write' then 'cache_write_5m'
+        when 'embedding' then 'input' -- an embedding model reads tokens and writes none
+        else lower(trim({{ kind }}))
+    end
+{%- endmacro %}
+
 {# Calls beside tokens: images made, searches, and requests for which a price list may have a fee. #}
 {% macro call_kinds() -%}
     {{ return({'image': 'coalesce(image_count, 0)', 'search': 'coalesce(search_count, 0)', 'request': 'request_count'}) }}

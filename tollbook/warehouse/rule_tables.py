@@ -90,6 +90,7 @@ TABLES: dict[str, dict[str, str]] = {
         "component": "varchar",
         "gpu_model": "varchar",
         "model": "varchar",
+        "token_kind": "varchar",
         "unit": "varchar",
         "price": "decimal(24,12)",
         "currency": "varchar",
@@ -126,6 +127,7 @@ ABSENT = {("prices", column) for column in _CLOCK_COLUMNS} | {
     ("internal_prices", "component"),
     ("internal_prices", "gpu_model"),
     ("internal_prices", "model"),
+    ("internal_prices", "token_kind"),
     ("internal_prices", "currency"),
     ("accounts", "component"),
     ("accounts", "billed_by"),
@@ -167,13 +169,14 @@ SHARED_BY = ("requests", "tokens", "input_tokens", "output_tokens", "retrievals"
 BUDGET_SCOPES = ("all", "team", "cost_centre", "provider", "cluster", "pool", "tenant", "feature", "model")
 #: The ledger's accounts.
 LEDGER_ACCOUNTS = ("cost", "tax", "rounding", "margin", "clearing", "prepaid", "accrual", "own_ledger", "bridge", "provider_rounding")
+#: Kinds of token that a price may be of, as macros/token_kinds.sql counts them; `embedding` is another word for input.
+TOKEN_KINDS = (
+    *("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning", "embedding"),
+    *("input_audio", "cached_input_audio", "output_audio", "input_image", "output_image"),
+)
 CHOICES = {
     ("policies", "policy"): tuple(POLICIES),
-    ("prices", "token_kind"): (
-        *("input", "cached_input", "cache_write_5m", "cache_write_1h", "output", "reasoning", "embedding"),
-        *("input_audio", "cached_input_audio", "output_audio", "input_image", "output_image"),
-        *("image", "search", "request", "share_of_standard"),
-    ),
+    ("prices", "token_kind"): (*TOKEN_KINDS, "image", "search", "request", "share_of_standard"),
     ("resource_rates", "resource"): ("gpu", "cpu", "memory_gb", "disk_gb"),
     ("resource_rates", "rate_kind"): ("weight", "declared"),
     ("cost_sharing", "within"): ("node", "pool", "cluster", "everything"),
@@ -183,6 +186,7 @@ CHOICES = {
     ("job_costs", "component"): JOB_COMPONENTS,
     ("budgets", "scope"): BUDGET_SCOPES,
     ("budgets", "cost"): ("gpu", "everything"),
+    ("internal_prices", "token_kind"): TOKEN_KINDS,
     ("internal_prices", "unit"): ("gpu_hour", "million_tokens", "percent"),
     ("accounts", "account"): LEDGER_ACCOUNTS,
     ("recipients", "recipient_kind"): ("cost_centre", "tenant", "bucket"),
@@ -254,6 +258,11 @@ CHECKS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         ("gpu_model", "unit = 'million_tokens' and trim(gpu_model) <> ''", "is named, and tokens are of no GPU; name the model"),
         ("model", "unit = 'gpu_hour' and trim(model) <> ''", "is named, and an hour of a GPU is of no model; name the gpu_model"),
+        (
+            "token_kind",
+            "unit <> 'million_tokens' and trim(token_kind) <> ''",
+            "is named, and only a price by million_tokens is of a kind of token; leave it empty",
+        ),
         ("currency", "unit <> 'percent' and length(trim(coalesce(currency, ''))) <> 3", "is not a currency code of three letters"),
     ),
     "job_costs": (
@@ -354,7 +363,10 @@ ONE_IN_FORCE = {
     "people_rates": "role",
     "model_aliases": "coalesce(trim(provider), '') || ' ' || trim(alias)",
     "comparable_models": "model || ' and ' || compared_with",
-    "internal_prices": "unit || ' ' || coalesce(trim(component), '') || ' ' || coalesce(trim(gpu_model), '') || ' ' || coalesce(trim(model), '')",
+    "internal_prices": (
+        "unit || ' ' || coalesce(trim(component), '') || ' ' || coalesce(trim(gpu_model), '') || ' ' || coalesce(trim(model), '')"
+        " || ' ' || coalesce(case trim(token_kind) when 'embedding' then 'input' else trim(token_kind) end, '')"
+    ),
     "accounts": (
         "account || ' ' || coalesce(trim(component), '') || ' ' || coalesce(trim(billed_by), '') || ' ' || coalesce(trim(bucket), '')"
         " || ' ' || coalesce(trim(cost_centre), '')"
@@ -374,7 +386,7 @@ SAME = {
     "comparable_models": "pair of models",
     "cost_sharing": "cost and step",
     "budgets": "scope and cost",
-    "internal_prices": "unit, component, gpu_model and model",
+    "internal_prices": "unit, component, gpu_model, model and token_kind",
     "accounts": "account and patterns",
     "recipients": "recipient",
 }

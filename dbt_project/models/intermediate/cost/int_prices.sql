@@ -27,11 +27,7 @@ typed as (
         lower(nullif(trim(model), '')) as model,
         lower(nullif(trim(region), '')) as region,
         {{ service_tier('service_tier') }} as service_tier,
-        case lower(trim(price_kind))
-            when 'cache_write' then 'cache_write_5m'
-            when 'embedding' then 'input' -- an embedding model reads tokens and writes none
-            else lower(trim(price_kind))
-        end as price_kind,
+        {{ token_kind_name('price_kind') }} as price_kind,
         coalesce(quantity_from, 0) as quantity_from,
         {{ unit_price('price', 'per_quantity') }} as unit_price,
         upper(coalesce(nullif(trim(currency), ''), workspace.currency_code)) as currency_code,

@@ -1,6 +1,6 @@
--- What internal prices by quantity are held against: one row per day, team, component and GPU model or model, with the time that the team
--- held GPUs (parts times microseconds) or the tokens it used. Counted is what the team is charged for under that component: GPUs of a slot
--- that has a cost and serves no model, tokens whose cost is charged to consumers. Empty while chargeback is at cost.
+-- What internal prices by quantity are held against: one row per day, team, component and GPU model or model and kind of token, with the time
+-- that the team held GPUs (parts times microseconds) or the tokens it used. Counted is what the team is charged for under that component:
+-- GPUs of a slot that has a cost and serves no model, tokens whose cost is charged to consumers. Empty while chargeback is at cost.
 with days as (
     select
         build_days.usage_date,
@@ -13,18 +13,22 @@ with days as (
 ),
 
 held as (
-    select layers.usage_date, layers.team, 'gpu' as component, layers.gpu_model, null::varchar as model, {{ to_whole('sum(layers.parts)') }} as quantity
+    select
+        layers.usage_date, layers.team, 'gpu' as component, layers.gpu_model, null::varchar as model, null::varchar as token_kind,
+        {{ to_whole('sum(layers.parts)') }} as quantity
     from {{ ref('int_slot_layers') }} as layers
     inner join days on layers.usage_date = days.usage_date
-    semi join {{ ref('int_slot_costs') }} as costs
-        on layers.hour_start_at = costs.hour_start_at and layers.part_start_at = costs.part_start_at and layers.slot_key = costs.slot_key
     where layers.is_held and layers.basis = 'gpu' and layers.model is null and layers.team is not null
+        and exists (
+            select 1 from {{ ref('int_slot_costs') }} as costs
+            where costs.hour_start_at = layers.hour_start_at and costs.part_start_at = layers.part_start_at and costs.slot_key = layers.slot_key
+        )
     group by all
 ),
 
 -- a request that names no team is charged to the owner of what served it; where several bills share a model-day, to the first
 billed as (
-    select allocated.usage_date, allocated.token_row, 'tokens_' || allocated.pool_kind as component, allocated.model,
+    select allocated.usage_date, allocated.token_row, 'tokens_' || allocated.pool_kind as component,
         min(coalesce(allocated.team, allocated.bill_team)) as team
     from {{ ref('int_model_days__allocated') }} as allocated
     inner join days on allocated.usage_date = days.usage_date
@@ -32,25 +36,45 @@ billed as (
     group by all
 ),
 
-used as (
-    select billed.usage_date, billed.team, billed.component, null::varchar as gpu_model, billed.model, priced.token_count
-    from billed
-    inner join {{ ref('int_token_days__priced') }} as priced on billed.usage_date = priced.usage_date and billed.token_row = priced.token_row
-    where billed.team is not null
+-- what is input of no other kind is what is left: of a sampled log the whole is rounded once
+tokens as (
+    select * replace (token_count - coalesce(output_tokens, 0) as input_tokens)
+    from {{ ref('int_token_days__priced') }}
+    where usage_date in (select days.usage_date from days)
+),
+
+charged as (
+    select usage_date, token_row, team, component from billed where team is not null
 
     union all
 
-    select priced.usage_date, priced.team, 'tokens_vendor', null, priced.model, priced.token_count
-    from {{ ref('int_token_days__priced') }} as priced
-    inner join days on priced.usage_date = days.usage_date
-    where priced.pool_kind is null and priced.provider is not null and priced.list_cost is not null and priced.team is not null
+    select usage_date, token_row, team, 'tokens_vendor'
+    from tokens
+    where pool_kind is null and provider is not null and list_cost is not null and team is not null
+),
+
+used as (
+    select
+        charged.usage_date, charged.team, charged.component, tokens.model,
+        {%- for kind, count in token_kinds().items() %}
+        sum({{ count }}) as {{ kind }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from charged
+    inner join tokens on charged.usage_date = tokens.usage_date and charged.token_row = tokens.token_row
+    group by all
+),
+
+by_kind as (
+    {% for kind in token_kinds() -%}
+    select usage_date, team, component, model, '{{ kind }}' as token_kind, {{ kind }} as quantity from used
+    {{ 'union all' if not loop.last }}
+    {% endfor -%}
 )
 
 select * from held where quantity > 0
 
 union all
 
-select usage_date, team, component, gpu_model, model, {{ to_whole('sum(token_count)') }} as quantity
-from used
-group by all
-having sum(token_count) > 0
+select usage_date, team, component, null as gpu_model, model, token_kind, {{ to_whole('quantity') }} as quantity
+from by_kind
+where quantity > 0

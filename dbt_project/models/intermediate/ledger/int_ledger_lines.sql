@@ -34,9 +34,10 @@ union all
 
 select
     'cost', usage_date, usage_period, '(internal prices)', null, basis, null, null, team, cost_centre, null, null, 'allocated', 'markup', null,
-    gpu_model, model, 'internal_prices/' || component, currency_code, margin_cost
+    gpu_model, model, 'internal_prices/' || component, currency_code, sum(margin_cost)::decimal(38, 12)
 from {{ ref('int_ledger__margins') }}
-where margin_cost <> 0
+group by all
+having sum(margin_cost) <> 0
 
 union all
 

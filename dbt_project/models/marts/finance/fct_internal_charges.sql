@@ -10,6 +10,7 @@ select
     component,
     gpu_model,
     model,
+    token_kind,
     basis,
     unit,
     price,
