@@ -69,7 +69,7 @@ def generate(directory: Path, scale: str, days: int, seed: int, start: date = ST
     if days < 1:
         raise ValueError(f"days must be at least 1, not {days}")
     directory.mkdir(parents=True, exist_ok=True)
-    for source in (*SOURCES, "invoices"):
+    for source in SOURCES:
         (directory / "landing" / source).mkdir(parents=True, exist_ok=True)
     # what does not fit into memory waits on the workspace's own disk
     spill = Path(tempfile.mkdtemp(prefix=".demo-", dir=directory))
@@ -80,12 +80,14 @@ def generate(directory: Path, scale: str, days: int, seed: int, start: date = ST
                 _draw_day(db, day)
                 for source in SOURCES:
                     _write(db, source, directory / "landing" / source / str(start + timedelta(days=day)))
-            for (month,) in db.execute("select first_day from invoiced_months order by 1").fetchall():
+            months = [month for (month,) in db.execute("select first_day from invoiced_months order by 1").fetchall()]
+            for month in months:
                 db.execute(f"set variable month = date '{month}'")
+                (directory / "landing" / "invoices").mkdir(exist_ok=True)
                 _write(db, "invoices", directory / "landing" / "invoices" / f"{month:%Y-%m}")
             _write_truth(db, directory)
         # last: a folder without settings is no workspace, and can be made again
-        rules.write(directory, world.teams, start)
+        rules.write(directory, world.teams, start, is_invoiced=bool(months))
     finally:
         shutil.rmtree(spill)
 

@@ -15,7 +15,6 @@ sources:
   - {name: cloud_bill, format: focus, path: landing/cloud_bill/*.parquet}
   - {name: onprem_ledger, format: focus, path: landing/onprem_ledger/*.parquet, own: true}
   - {name: vendor_bill, format: focus, path: landing/vendor_bill/*.parquet}
-  - {name: invoices, table: invoices, path: landing/invoices/*.parquet}
   - {name: fleet, table: capacity, path: landing/fleet/*.parquet}
   - {name: k8s, table: holdings, path: landing/k8s/*.parquet}
   - {name: slurm, format: slurm_sacct, path: landing/slurm/*.txt, cluster: research, timezone: UTC}
@@ -38,6 +37,10 @@ sources:
         status
       from delivery
   - {name: dcgm, table: gpu_samples, path: landing/dcgm/*.parquet}
+"""
+
+_INVOICES = """\
+  - {name: invoices, table: invoices, path: landing/invoices/*.parquet}
 """
 
 _GATES = """\
@@ -63,15 +66,15 @@ PRICES = (
 TRAINING_LIFE = 100_000
 
 
-def write(directory: Path, teams: Sequence[str], start: date) -> None:
+def write(directory: Path, teams: Sequence[str], start: date, is_invoiced: bool) -> None:
     """Write settings and rules: tags first, then sub-account, namespace or Slurm account, which bear the team's name.
 
-    The rules hold from the first of January of the year of ``start`` on.
+    The rules hold from the first of January of the year of ``start`` on. Invoices are a source where ``is_invoiced``: one without a file fails.
     """
     config = directory / "config"
     since = str(start.replace(month=1, day=1))
     config.mkdir(exist_ok=True)
-    (directory / "tollbook.yml").write_text(_SETTINGS)
+    (directory / "tollbook.yml").write_text(_SETTINGS + (_INVOICES if is_invoiced else ""))
     (config / "gates.yml").write_text(_GATES)
 
     owners = [("tag-team", 10, "tag:team", "*", "{value}")]
