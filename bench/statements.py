@@ -2,9 +2,9 @@
 
     python bench/statements.py WORKSPACE [--period 2026-09] [--teams 40] [--runs 3]
 
-Takes a workspace that was run, copies its warehouse, makes of what is charged in the month as many cost centres as asked, with a month
-before it, and prints the seconds of freezing once, and per run of the figures alone, of all statements with their figures,
-and of the processor for both; then the medians.
+Takes a workspace that was run (the sample, or `tollbook demo DIR --month 2026-09`), copies its warehouse, makes of what is charged in the
+month as many cost centres as asked, with a month before it, and prints the seconds of freezing once, and per run of the figures alone, of
+all statements with their figures, and of the processor for both; then the medians.
 """
 
 import argparse

@@ -26,8 +26,14 @@ def test_only_the_newest_run_of_each_edge_is_kept(warehouse, docs, now):
         check_arrivals(warehouse, Gates(), ["bill"], run_id, docs, now)
         check_departures(warehouse, Gates(), run_id, docs)
     assert validation_pages(docs) == ["arrival", "departure"]
-    assert not list(docs.glob("*/validations/*/run1"))
+    assert not list(docs.glob("*/validations/*/run-run1"))
     assert sorted(folder.name for folder in docs.iterdir()) == ["arrival", "departure"]
+
+
+def test_a_runs_name_is_not_read_as_a_time(warehouse, docs, now):
+    # "-3328ad" is a time zone of 33 hours to those who look for one
+    assert check_arrivals(warehouse, Gates(), ["bill"], "20261122T003030-3328ad", docs, now)
+    assert validation_pages(docs) == ["arrival"]
 
 
 def test_the_page_says_what_each_check_saw_and_needs_no_network(warehouse, docs, now):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from calendar import monthrange
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -54,15 +56,21 @@ def init(directory: Path, sample: Annotated[bool, typer.Option(help="With the bu
 def demo(
     directory: Path,
     scale: Annotated[Scale, typer.Option()] = Scale.s,
-    days: Annotated[int, typer.Option(min=1)] = 1,
+    days: Annotated[int | None, typer.Option(min=1, help="From 2026-10-01 on; 1 by default.")] = None,
+    month: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m"], help="All of a month instead, with its invoices: one that can be closed.")
+    ] = None,
     seed: Annotated[int, typer.Option()] = 1,
 ) -> None:
     """Make a workspace with a made-up fleet at SCALE (per day: s 64, m 1,000, l 10,000 GPUs), and the truth it was made from."""
-    from tollbook.demo import generate
+    from tollbook.demo import START, generate
 
     if (directory / SETTINGS_FILE).exists():
         raise TollbookError(f"{directory / SETTINGS_FILE} exists already; nothing was changed.")
-    generate(directory, scale.value, days, seed)
+    if days and month:
+        raise TollbookError("give either --days or --month: a month has all its days.")
+    start = month.date() if month else START
+    generate(directory, scale.value, days=monthrange(start.year, start.month)[1] if month else days or 1, seed=seed, start=start)
     console.print(f"Demo fleet in {directory}. Next: tollbook run --workspace {directory}")
 
 

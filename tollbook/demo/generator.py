@@ -24,6 +24,9 @@ _SQL = Path(__file__).parent / "sql"
 _FEW = ("research", "search", "assistant", "platform")
 _MANY = (*_FEW, *(f"team-{number:02d}" for number in range(5, 41)))
 
+#: The first day, where none is named.
+START = date(2026, 10, 1)
+
 #: What lands in the workspace each day, by source; Slurm's is text.
 SOURCES = ("cloud_bill", "onprem_ledger", "vendor_bill", "fleet", "k8s", "slurm", "gateway", "dcgm")
 
@@ -51,11 +54,12 @@ SCALES = {
 }
 
 
-def generate(directory: Path, scale: str, days: int, seed: int, start: date = date(2026, 10, 1)) -> None:
+def generate(directory: Path, scale: str, days: int, seed: int, start: date = START) -> None:
     """Write ``tollbook.yml``, ``config/``, ``landing/<source>/<day>.*`` and ``truth/`` into ``directory``.
 
     The same arguments give the same rows, in the same order. Days are UTC; what still runs at the end of the last day
-    has no end. All amounts are in USD.
+    has no end. All amounts are in USD. Of a month that is whole the providers have issued their invoices
+    (``landing/invoices/<month>.parquet``), and their lines name them; of another none is issued yet.
 
     Raises:
         KeyError: no such scale.
@@ -76,9 +80,14 @@ def generate(directory: Path, scale: str, days: int, seed: int, start: date = da
                 _draw_day(db, day)
                 for source in SOURCES:
                     _write(db, source, directory / "landing" / source / str(start + timedelta(days=day)))
+            months = [month for (month,) in db.execute("select first_day from invoiced_months order by 1").fetchall()]
+            for month in months:
+                db.execute(f"set variable month = date '{month}'")
+                (directory / "landing" / "invoices").mkdir(exist_ok=True)
+                _write(db, "invoices", directory / "landing" / "invoices" / f"{month:%Y-%m}")
             _write_truth(db, directory)
         # last: a folder without settings is no workspace, and can be made again
-        rules.write(directory, world.teams)
+        rules.write(directory, world.teams, start, is_invoiced=bool(months))
     finally:
         shutil.rmtree(spill)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
-
-_SINCE = "2026-01-01"
 
 _SETTINGS = """\
 # A made-up fleet. Who really owes what is in truth/.
@@ -40,6 +39,10 @@ sources:
   - {name: dcgm, table: gpu_samples, path: landing/dcgm/*.parquet}
 """
 
+_INVOICES = """\
+  - {name: invoices, table: invoices, path: landing/invoices/*.parquet}
+"""
+
 _GATES = """\
 # The fleet lives in days of its own, so their age says nothing. A live workspace has {warn_above: 3}
 freshness_days: {warn_above: }
@@ -63,11 +66,15 @@ PRICES = (
 TRAINING_LIFE = 100_000
 
 
-def write(directory: Path, teams: Sequence[str]) -> None:
-    """Write settings and rules: tags first, then sub-account, namespace or Slurm account, which bear the team's name."""
+def write(directory: Path, teams: Sequence[str], start: date, is_invoiced: bool) -> None:
+    """Write settings and rules: tags first, then sub-account, namespace or Slurm account, which bear the team's name.
+
+    The rules hold from the first of January of the year of ``start`` on. Invoices are a source where ``is_invoiced``: one without a file fails.
+    """
     config = directory / "config"
+    since = str(start.replace(month=1, day=1))
     config.mkdir(exist_ok=True)
-    (directory / "tollbook.yml").write_text(_SETTINGS)
+    (directory / "tollbook.yml").write_text(_SETTINGS + (_INVOICES if is_invoiced else ""))
     (config / "gates.yml").write_text(_GATES)
 
     owners = [("tag-team", 10, "tag:team", "*", "{value}")]
@@ -78,19 +85,19 @@ def write(directory: Path, teams: Sequence[str]) -> None:
             (f"account-{team}", 20, "account", team, team),
         ]
     owners += [(f"service-{word.lower()}", 30, "service_name", f"Nimbus {word}", "platform") for word in ("Support", "Tax")]
-    _table(config, "teams", "team,cost_centre", ((team, f"CC-{100 + place}") for place, team in enumerate(teams)))
-    _table(config, "owners", "rule_id,priority,field,pattern,team", owners)
-    _table(config, "required_tags", "tag", [("team",), ("environment",)])
-    _table(config, "prices", ",".join((*PRICE_COLUMNS, "currency")), ((*row, "USD") for row in PRICES))
-    _table(config, "policies", "policy,value", [("model_cost_charged_to", "consumers")])
-    _table(config, "exchange_rates", "from_currency,to_currency,rate", [])
+    _table(config, since, "teams", "team,cost_centre", ((team, f"CC-{100 + place}") for place, team in enumerate(teams)))
+    _table(config, since, "owners", "rule_id,priority,field,pattern,team", owners)
+    _table(config, since, "required_tags", "tag", [("team",), ("environment",)])
+    _table(config, since, "prices", ",".join((*PRICE_COLUMNS, "currency")), ((*row, "USD") for row in PRICES))
+    _table(config, since, "policies", "policy,value", [("model_cost_charged_to", "consumers")])
+    _table(config, since, "exchange_rates", "from_currency,to_currency,rate", [])
     # pods named train made falcon-7b
-    runs = [("falcon", "falcon-7b", "", "train", "inferences", TRAINING_LIFE, _SINCE)]
-    _table(config, "training_runs", "rule_id,model,model_version,job,amortise_by,life,in_service_on", runs)
+    runs = [("falcon", "falcon-7b", "", "train", "inferences", TRAINING_LIFE, since)]
+    _table(config, since, "training_runs", "rule_id,model,model_version,job,amortise_by,life,in_service_on", runs)
 
 
-def _table(config: Path, name: str, columns: str, rows: Iterable[tuple]) -> None:
+def _table(config: Path, since: str, name: str, columns: str, rows: Iterable[tuple]) -> None:
     with (config / f"{name}.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*columns.split(","), "valid_from", "valid_to"])
-        writer.writerows((*row, _SINCE, "") for row in rows)
+        writer.writerows((*row, since, "") for row in rows)

@@ -94,7 +94,9 @@ def _validate(subjects: list[str], values: Values, held: Held, edge: str, run_id
         result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row", "subject"]},
     )
     frame = _frame(subjects, values, list(dict.fromkeys(column for column, _ in held)))
-    outcome = checkpoint.run(batch_parameters={"dataframe": frame}, run_id=RunIdentifier(run_name=run_id))
+    # it looks for a time in a name, and fails where the digits at the end look like a time zone: with a word before them it finds none
+    named = RunIdentifier(run_name=f"run-{run_id}")
+    outcome = checkpoint.run(batch_parameters={"dataframe": frame}, run_id=named)
     # megabytes of tutorial that no page needs
     for picture in fresh.glob("static/images/*.gif"):
         picture.unlink()

@@ -5,8 +5,8 @@ create table if not exists focus_columns (
     ChargeFrequency varchar, BilledCost decimal(24, 12), EffectiveCost decimal(24, 12), ListCost decimal(24, 12),
     ContractedCost decimal(24, 12), BillingCurrency varchar, PricingCategory varchar, PricingQuantity decimal(24, 12),
     PricingUnit varchar, ConsumedQuantity decimal(24, 12), ConsumedUnit varchar, ListUnitPrice decimal(24, 12), ProviderName varchar,
-    PublisherName varchar, InvoiceIssuerName varchar, ServiceName varchar, ServiceCategory varchar, SkuId varchar, SkuPriceId varchar,
-    SkuPriceDetails varchar, ResourceId varchar, ResourceName varchar, ResourceType varchar, RegionId varchar,
+    PublisherName varchar, InvoiceIssuerName varchar, InvoiceId varchar, ServiceName varchar, ServiceCategory varchar,
+    SkuId varchar, SkuPriceId varchar, SkuPriceDetails varchar, ResourceId varchar, ResourceName varchar, ResourceType varchar, RegionId varchar,
     CommitmentDiscountId varchar, CommitmentDiscountCategory varchar, CommitmentDiscountType varchar,
     CommitmentDiscountStatus varchar, Tags varchar
 );
@@ -16,12 +16,25 @@ create or replace macro usd(amount) as amount::decimal(24, 12);
 
 create or replace macro charge_day() as getvariable('start') + getvariable('day')::integer;
 
--- the columns that all lines of a provider's day share
-create or replace macro of_the_day(provider) as table
+-- Invoices are issued of months that the world has every day of.
+create table if not exists invoiced_months as
+select first_day::date as first_day, day(last_day(first_day)) as day_count, first_day::date - getvariable('start') as first_number
+from generate_series(
+    date_trunc('month', getvariable('start')), getvariable('start') + getvariable('days')::integer, interval 1 month
+) as months (first_day)
+where first_number >= 0 and first_number + day_count <= getvariable('days');
+
+-- the columns that all lines of a provider's day share; the number of an invoice only where it has been issued, and NULL of own servers
+create or replace macro of_the_day(provider, invoice_prefix) as table
 select
     provider as ProviderName,
     provider as PublisherName,
     provider as InvoiceIssuerName,
+    (
+        select invoice_prefix || strftime(first_day, '-%Y-%m')
+        from invoiced_months
+        where first_day = date_trunc('month', charge_day())
+    ) as InvoiceId,
     'USD' as BillingCurrency,
     date_trunc('month', charge_day())::timestamp as BillingPeriodStart,
     date_trunc('month', charge_day())::timestamp + interval 1 month as BillingPeriodEnd;

@@ -104,4 +104,4 @@ select
     'north-1' as RegionId,
     case when CommitmentDiscountId is not null then 'Spend' end as CommitmentDiscountCategory,
     case when CommitmentDiscountId is not null then 'Savings Plan' end as CommitmentDiscountType
-from lines, of_the_day('Nimbus Cloud') as of_the_day
+from lines, of_the_day('Nimbus Cloud', 'NC') as of_the_day

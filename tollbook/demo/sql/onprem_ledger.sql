@@ -37,4 +37,4 @@ select
     ResourceId as ResourceName,
     'Server' as ResourceType,
     'dc-1' as RegionId
-from (from lines order by pool, number, place) as lines, of_the_day('Own datacentre') as of_the_day
+from (from lines order by pool, number, place) as lines, of_the_day('Own datacentre', null::varchar) as of_the_day

@@ -51,4 +51,4 @@ select
     SkuId || '-price' as SkuPriceId,
     '{"ModelId": "' || model || '", "TokenType": "' || token_kind || '"}' as SkuPriceDetails,
     '{"team": "platform", "environment": "production"}' as Tags
-from lines, of_the_day('Lumen AI') as of_the_day
+from lines, of_the_day('Lumen AI', 'LA') as of_the_day
