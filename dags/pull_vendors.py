@@ -9,29 +9,20 @@ out of reach is retried. Clear the task: it goes on after the last page it read,
 delivered, so nothing doubles and no day is half.
 """
 
-from datetime import timedelta
-
 from airflow.sdk import dag, task
-from tollbook_dags import DAG_SETTINGS
+from tollbook_dags import DAG_SETTINGS, LIST_OF_SOURCES, OF_EACH_SOURCE
 
 
 @dag(schedule="45 3 * * *", doc_md=__doc__, **DAG_SETTINGS)
 def pull_vendors():
-    @task(pool="default_pool", retries=3, retry_delay=timedelta(seconds=30))
+    @task(**LIST_OF_SOURCES)
     def list_sources() -> list[str]:
         from tollbook.landing.pull import pulled_sources
         from tollbook.workspace import Workspace
 
         return [source.name for source in pulled_sources(Workspace.open())]
 
-    @task(
-        pool="default_pool",
-        retries=4,
-        retry_delay=timedelta(minutes=5),
-        retry_exponential_backoff=True,
-        max_retry_delay=timedelta(hours=1),
-        map_index_template="{{ task.op_kwargs['name'] }}",
-    )
+    @task(pool="default_pool", **OF_EACH_SOURCE)
     def pull(name: str) -> int:
         import logging
 

@@ -30,6 +30,16 @@ DAG_SETTINGS = {
     "default_args": {"pool": POOL, "owner": "data-engineering", "on_failure_callback": say_what_to_do},
     "tags": ["tollbook"],
 }
+# one source that is not there yet, or not well, holds up no other
+OF_EACH_SOURCE = {
+    "retries": 4,
+    "retry_delay": timedelta(minutes=5),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(hours=1),
+    "map_index_template": "{{ task.op_kwargs['name'] }}",
+}
+# which sources there are, as tollbook.yml says
+LIST_OF_SOURCES = {"pool": "default_pool", "retries": 3, "retry_delay": timedelta(seconds=30)}
 
 
 def load_dag(dag_id: str, asset: Asset, schedule: str, billing: bool, doc: str) -> DAG:
@@ -37,20 +47,13 @@ def load_dag(dag_id: str, asset: Asset, schedule: str, billing: bool, doc: str) 
 
     @dag(dag_id, schedule=schedule, doc_md=doc, **DAG_SETTINGS)
     def loads():
-        @task(pool="default_pool", retries=3, retry_delay=timedelta(seconds=30))
+        @task(**LIST_OF_SOURCES)
         def list_sources() -> list[str]:
             from tollbook.workspace import Workspace
 
             return [source.name for source in Workspace.open().sources if source.is_billing == billing]
 
-        @task(
-            outlets=[asset],
-            retries=4,
-            retry_delay=timedelta(minutes=5),
-            retry_exponential_backoff=True,
-            max_retry_delay=timedelta(hours=1),
-            map_index_template="{{ task.op_kwargs['name'] }}",
-        )
+        @task(outlets=[asset], **OF_EACH_SOURCE)
         def load(name: str) -> int:
             from tollbook import pipeline
             from tollbook.workspace import Workspace

@@ -8,21 +8,20 @@ from __future__ import annotations
 from tests.metering_cases import COLUMNS as METERING
 from tests.metering_cases import Cases as MeteringCases
 from tests.metering_cases import at
+from tests.workspaces import settings_of
 
-SETTINGS = """
-currency: USD
-sources:
-  - {name: bill, format: focus, path: landing/bill/*.csv}
-  - {name: fleet, table: capacity, path: landing/fleet/*.csv}
-  - {name: jobs, table: holdings, path: landing/jobs/*.csv}
-  - {name: usage, table: resource_usage, path: landing/usage/*.csv}
-  - {name: tracker, table: work, path: landing/work/*.csv}
-  - {name: meters, table: usage_drivers, path: landing/drivers/*.csv}
-  - {name: clock, table: people_time, path: landing/people/*.csv}
-  - {name: pager, table: events, path: landing/events/*.csv}
-  - {name: gateway, table: requests, path: landing/requests/*.csv}
-  - {name: traces, table: spans, path: landing/spans/*.csv}
-"""
+SETTINGS = settings_of(
+    "bill",
+    "fleet",
+    "usage",
+    "drivers",
+    jobs="holdings",
+    work="work",
+    people="people_time",
+    events="events",
+    requests="requests",
+    spans="spans",
+)
 COLUMNS = {
     "bill": METERING["bill"].replace("ServiceCategory", "ServiceCategory,ServiceName") + ",Tags",
     "fleet": METERING["fleet"].replace("state", "purchase_option,state"),

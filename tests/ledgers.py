@@ -15,10 +15,10 @@ from tollbook.finance import ledger, periods
 from tollbook.finance.tables import KEYS
 from tollbook.warehouse import schema
 
-MODELS = Path(__file__).parents[1] / "dbt_project/models/marts/finance"
+PROJECT = Path(__file__).parents[1] / "dbt_project"
 SEPTEMBER, OCTOBER = date(2026, 9, 1), date(2026, 10, 1)
 MONTHS = (date(2026, 7, 1), date(2026, 8, 1), SEPTEMBER)
-MARTS = ("fct_postings", "fct_chargeback_days", "fct_chargeback")
+MARTS = ("fct_postings", "fct_chargeback_days", "fct_chargeback", "fct_trial_balance")
 TEAMS = {"research": "CC-100", "search": "CC-200", "ops": "CC-100"}
 _COST = {"account": "cost", "bucket": "allocated", "source_name": "bill", "billed_by": "Nimbus", "currency_code": "USD"}
 
@@ -103,8 +103,11 @@ def delivery(db: duckdb.DuckDBPyConnection, name: str, days: list[date], source:
 def marts(db: duckdb.DuckDBPyConnection, *names: str) -> None:
     """The models of these marts of finance as views, as dbt makes them."""
     for name in names:
-        model = (MODELS / f"{name}.sql").read_text()
-        query = jinja2.Template(model).render(config=lambda **_: "", source=lambda *of: ".".join(of), ref="finance.{}".format)
+        model = (PROJECT / "models/marts/finance" / f"{name}.sql").read_text()
+        macros = jinja2.Template((PROJECT / "macros/chargeback.sql").read_text()).module
+        query = jinja2.Template(model).render(
+            config=lambda **_: "", source=lambda *of: ".".join(of), ref="finance.{}".format, chargeback_columns=macros.chargeback_columns
+        )
         db.execute(f"create or replace view finance.{name} as {query}")
 
 

@@ -15,22 +15,12 @@ from decimal import Decimal
 from functools import partial
 from random import Random
 
-from tests.workspaces import FOCUS
+from tests.workspaces import FOCUS, settings_of
 from tollbook.workspace import Workspace
 
 DAY = datetime(2026, 9, 1)
 HOURS = 6
 MINUTES = HOURS * 60
-SETTINGS = """
-currency: USD
-sources:
-  - {name: bill, format: focus, path: landing/bill/*.csv}
-  - {name: fleet, table: capacity, path: landing/capacity/*.csv}
-  - {name: mig, table: gpu_instances, path: landing/gpu_instances/*.csv}
-  - {name: pods, table: holdings, path: landing/holdings/*.csv}
-  - {name: dcgm, table: gpu_samples, path: landing/gpu_samples/*.csv}
-  - {name: usage, table: resource_usage, path: landing/resource_usage/*.csv}
-"""
 COLUMNS = {
     "capacity": "cluster,pool,node,gpu_id,gpu_model,gpu_count,cpu_count,memory_gb,state,resource_id,started_at,ended_at",
     "gpu_instances": "cluster,node,gpu_id,instance_id,profile,started_at,ended_at",
@@ -39,6 +29,7 @@ COLUMNS = {
     "resource_usage": "started_at,ended_at,node,holding_id,cpu_seconds,memory_gb_seconds",
     "bill": f"{FOCUS},ProviderName",
 }
+SETTINGS = settings_of("bill", **{table: table for table in COLUMNS if table != "bill"})
 #: Ways in which a GPU can be divided.
 LAYOUTS = {
     "A100": (("4g.20gb", "3g.20gb"), ("3g.20gb", "2g.10gb", "1g.5gb"), ("3g.20gb", "3g.20gb"), ("1g.5gb",) * 7),

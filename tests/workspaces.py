@@ -37,9 +37,10 @@ def quiet(_):
     """Say nothing."""
 
 
-def settings_of(*names: str) -> str:
-    """The text of tollbook.yml: in dollars, with these sources."""
-    sources = "".join(f"  - {{name: {name}, {KINDS[name]}, path: landing/{name}/*.csv}}\n" for name in names)
+def settings_of(*names: str, **tables: str) -> str:
+    """The text of tollbook.yml: in dollars, with these sources of ``KINDS`` and sources of these tables (name to table)."""
+    kinds = {name: KINDS[name] for name in names} | {name: f"table: {table}" for name, table in tables.items()}
+    sources = "".join(f"  - {{name: {name}, {kind}, path: landing/{name}/*.csv}}\n" for name, kind in kinds.items())
     return f"currency: USD\nsources:\n{sources}"
 
 

@@ -19,7 +19,7 @@
    the alias's own. #}
 {% macro alias_of(provider, name, day) -%}
     (
-        select arg_min(aliases.model, case when trim(aliases.provider) <> '' then 0 else 1 end)
+        select min_by(aliases.model, case when trim(aliases.provider) <> '' then 0 else 1 end)
         from {{ source('config', 'model_aliases') }} as aliases
         where lower(trim(aliases.alias)) = lower(trim({{ name }}))
             and coalesce(nullif(lower(trim(aliases.provider)), ''), lower(trim({{ provider }}))) = lower(trim({{ provider }}))

@@ -50,8 +50,10 @@
         {{ percentiles_of_counts("(
             select
                 date_trunc('month', usage_date)::date as period_start_at,
-                unnest(['" ~ dimensions | join("', '") ~ "']) as dimension,
-                unnest([null, provider, model, model || '@' || model_version, model || '@' || variant]) as dimension_value,
+                " ~ unfolded({
+                    'dimension': ["'" ~ dimensions | join("', '") ~ "'"],
+                    'dimension_value': ['null', 'provider', 'model', "model || '@' || model_version", "model || '@' || variant"],
+                }) ~ ",
                 figure_value, row_count
             from " ~ ref('int_request_spreads') ~ "
             where figure = '" ~ figure ~ "'
@@ -127,7 +129,9 @@ growth as (
 
     select
         'month', date_trunc('month', period_start_at)::date, (date_trunc('month', period_start_at) + interval 1 month)::date, dimension, dimension_value,
-        arg_max(case when period_start_at >= first_date + 13 then tokens::double / nullif(tokens_before, 0) - 1 end, period_start_at), 'billed'
+        max_by(tokens::double / nullif(tokens_before, 0) - 1, period_start_at)
+            filter (where period_start_at >= first_date + 13 and tokens is not null and tokens_before <> 0),
+        'billed'
     from weeks
     cross join first_days
     group by all

@@ -3,12 +3,13 @@
 import shutil
 import sys
 import threading
-import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
+
+from tests.programs import wait_until
 
 REPO = Path(__file__).resolve().parents[2]
 EXPECTED = {"pull_vendors", "load_billing", "load_telemetry", "build_warehouse", "close_month"}
@@ -119,19 +120,21 @@ def answer(choice, login, typed, seen):
     from sqlalchemy.orm import joinedload
 
     waiting = (TaskInstance.dag_id == "close_month", TaskInstance.state == "awaiting_input")
+
+    def was_asked():
+        with create_session() as session:
+            asked = session.scalars(select(TaskInstance).where(*waiting).options(joinedload(TaskInstance.hitl_detail))).first()
+            if asked is None:
+                return False
+            detail = asked.hitl_detail
+            seen.append((detail.subject, detail.body))
+            detail.chosen_options, detail.params_input = [choice], {"approved_by": typed}
+            detail.responded_at, detail.responded_by = datetime.now(UTC), {"id": login, "name": login}
+            handle_event_submit(TriggerEvent(detail.as_resume_event_payload()), task_instance=asked, session=session)
+            return True
+
     try:
-        for _ in range(300):
-            time.sleep(0.2)
-            with create_session() as session:
-                asked = session.scalars(select(TaskInstance).where(*waiting).options(joinedload(TaskInstance.hitl_detail))).first()
-                if asked is None:
-                    continue
-                detail = asked.hitl_detail
-                seen.append((detail.subject, detail.body))
-                detail.chosen_options, detail.params_input = [choice], {"approved_by": typed}
-                detail.responded_at, detail.responded_by = datetime.now(UTC), {"id": login, "name": login}
-                handle_event_submit(TriggerEvent(detail.as_resume_event_payload()), task_instance=asked, session=session)
-                return
+        wait_until("the approval to be asked for", was_asked)
     finally:
         # else the run would wait for ever
         with create_session() as session:

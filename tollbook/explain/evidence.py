@@ -64,7 +64,7 @@ class Evidence:
                 # of other months than the closed one, what the models say now
                 query = f"select * from read_parquet({text(str(folder / f'{name}.parquet'))})"
                 if kept:
-                    query += f" union all by name select * from {live} where not ({kept.format(period=text(str(period)) + '::date')})"
+                    query += f" union all by name select * from {live} where not ({kept.replace('$period', f'{text(str(period))}::date')})"
             db.execute(f"create or replace temp view kept_{name} as {query}")
         db.execute(f"create or replace temp view bill_rows as {CHARGES}")
         # what was named: contents of bill rows, files of telemetry rows

@@ -1,5 +1,6 @@
 """The queries of explain_evidence."""
 
+from tollbook.finance.freeze import OF_MONTH
 from tollbook.finance.ledger import BY_HAND
 from tollbook.finance.tables import KEYS
 
@@ -25,17 +26,7 @@ def _same(left: str, right: str, names) -> str:
 
 
 #: Files of a closed month: the table that has the same now, and which of its rows the file has instead (all where nothing is said).
-_MONTH = "usage_date >= {period} and usage_date < {period} + interval 1 month"
-LIVE = {
-    "allocation": ("intermediate.int_costs__detailed", ""),
-    "shared_costs": ("finance.fct_shared_costs", _MONTH),
-    "gpu_hours": ("engineering.fct_gpu_hours", _MONTH),
-    "token_costs": ("product.fct_token_costs", _MONTH),
-    "charges": (
-        "finance.fct_charges",
-        "billing_period = {period} or (charge_date >= {period} and charge_date < {period} + interval 1 month)",
-    ),
-}
+LIVE = {"allocation": ("intermediate.int_costs__detailed", "")} | OF_MONTH
 
 #: Bill rows with what an allocated cost says of them; the sums of both are compared wherever they are used.
 CHARGES = """

@@ -7,6 +7,7 @@ from datetime import date
 import duckdb
 
 from tollbook.finance.moments import Moment
+from tollbook.finance.trial_balance import BALANCES
 from tollbook.report.formats import amount, month, total
 from tollbook.report.money import BUCKETS
 from tollbook.report.tables import Column, Row, Table, in_currency
@@ -21,26 +22,21 @@ DIMENSIONS = {
     "tenant": ("tenant",),
 }
 
+_CHARGED_BY = "usage_period, billing_period, billed_by, source_name, team, cost_centre, bucket, component, basis"
 #: Table macros by name, in the order in which they build on each other. The newest moment gives the marts themselves.
 MACROS = {
     "postings_as_of": "select * from finance.fct_postings where recorded_at <= known_at::timestamp",
     "chargeback_days_as_of": (
-        "select usage_date, usage_period, billing_period, billed_by, source_name, team, cost_centre, bucket, component, basis,"
+        f"select usage_date, {_CHARGED_BY},"
         " sum(posted_cost)::decimal(38, 12) as charged_cost, currency_code"
         " from finance.postings_as_of(known_at) where bucket is not null group by all having sum(posted_cost) <> 0"
     ),
     "chargeback_as_of": (
-        "select usage_period, billing_period, billed_by, source_name, team, cost_centre, bucket, component, basis,"
+        f"select {_CHARGED_BY},"
         " sum(charged_cost)::decimal(38, 12) as charged_cost, currency_code"
         " from finance.chargeback_days_as_of(known_at) group by all having sum(charged_cost) <> 0"
     ),
-    "trial_balance_as_of": (
-        "select accounting_period, account, billed_by, billing_period, invoice_id, commitment_id,"
-        " coalesce(sum(posted_cost) filter (where posted_cost > 0), 0)::decimal(38, 12) as debit_cost,"
-        " coalesce(-sum(posted_cost) filter (where posted_cost < 0), 0)::decimal(38, 12) as credit_cost,"
-        " sum(posted_cost)::decimal(38, 12) as balance_cost, currency_code"
-        " from finance.postings_as_of(known_at) group by all"
-    ),
+    "trial_balance_as_of": BALANCES.format(postings="finance.postings_as_of(known_at)"),
 }
 
 

@@ -37,6 +37,17 @@ _USAGE = """
     where quantity > 0
     order by all
 """
+#: What explains a month: the mart, and which of its rows are the month's.
+OF_MONTH = {
+    "shared_costs": ("finance.fct_shared_costs", _MONTH),
+    "gpu_hours": ("engineering.fct_gpu_hours", _MONTH),
+    "token_costs": ("product.fct_token_costs", _MONTH),
+    "charges": (
+        "finance.fct_charges",
+        "billing_period = $period or (charge_date >= $period and charge_date < $period + interval 1 month)",
+    ),
+}
+_KEPT = {name: f"from {mart} where {rows}" for name, (mart, rows) in OF_MONTH.items()}
 #: The files and what is in them; postings are those of the accounting period, the rest is of the usage days they speak of.
 FILES = {
     "postings": "from ledger.postings where accounting_period = $period and recorded_at <= $known_at order by posting_id",
@@ -45,16 +56,14 @@ FILES = {
         "from intermediate.int_costs__detailed where usage_date in (select usage_date from ledger.postings"
         " where accounting_period = $period and recorded_at <= $known_at and bucket is not null)"
     ),
-    "shared_costs": f"from finance.fct_shared_costs where {_MONTH} order by all",
-    "gpu_hours": f"from engineering.fct_gpu_hours where {_MONTH}",
-    "token_costs": f"from product.fct_token_costs where {_MONTH}",
+    "shared_costs": f"{_KEPT['shared_costs']} order by all",
+    "gpu_hours": _KEPT["gpu_hours"],
+    "token_costs": _KEPT["token_costs"],
     "usage": _USAGE.format(month=_MONTH),
     "usage_before": _USAGE.format(month="usage_date >= $period - interval 1 month and usage_date < $period"),
     "tenant_costs": f"from product.fct_tenant_costs where {_MONTH} order by all",
     "jobs": "from engineering.fct_jobs where last_ended_at >= $period and last_ended_at < $period + interval 1 month",
-    "charges": (
-        "from finance.fct_charges where billing_period = $period or (charge_date >= $period and charge_date < $period + interval 1 month)"
-    ),
+    "charges": _KEPT["charges"],
     "invoices": "from finance.fct_invoice_tie_out where billing_period = $period order by all",
     "bridge": "from quality.fct_bridge where billing_period = $period order by all",
     "teams": "from config.teams order by all",

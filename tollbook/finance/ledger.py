@@ -17,8 +17,12 @@ from tollbook.errors import TollbookError
 from tollbook.finance.tables import KEYS
 
 _KEY = ", ".join(KEYS)
+#: The tables that bills and own ledgers are loaded into.
+BILLS = ("billing_lines", "assets", "asset_costs")
 #: Postings that people asked for: no model computes them, so the difference to the models leaves them alone.
 BY_HAND = ("accrual", "accrual_reversal")
+#: The months that are closed now.
+CLOSED = "select accounting_period from ledger.period_events group by accounting_period having max_by(event, recorded_at) = 'closed'"
 #: Where a charge stands on the statement of its accounting period, as SQL of a posting: what people booked is no usage of the month.
 SECTION = (
     "case when account = 'margin' or component = 'markup' or reason = 'markup' then 'markup'"
@@ -53,10 +57,10 @@ def post(db: duckdb.DuckDBPyConnection, run_id: str) -> Posted:
         recorded_at = next_moment(db)
         db.execute(_PERIODS)
         db.execute(_DAYS)
-        db.execute(_DIFFERENCES.format(key=_KEY))
-        db.execute(_HELD_BACK.format(key=_KEY))
+        db.execute(_DIFFERENCES)
+        db.execute(_HELD_BACK)
         db.execute(_REASONS)
-        count = append(db, run_id, recorded_at, _ROWS.format(key=", ".join(f"differences.{name}" for name in KEYS)))
+        count = append(db, run_id, recorded_at, _ROWS)
         _prove(db)
         db.execute(
             "insert into ledger.runs by name select ? as run_id, ? as recorded_at, built_at, horizon_at, config_hash, models_hash,"
@@ -91,7 +95,7 @@ def append(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, ro
     ).fetchone()
     if uneven:
         raise TollbookError(f"the postings to {uneven[0]:%Y-%m} add up to {uneven[2]} {uneven[1]}, not to 0: nothing was posted.")
-    closed = db.execute(f"select min(accounting_period) from new_postings where accounting_period in ({_CLOSED})").fetchone()[0]
+    closed = db.execute(f"select min(accounting_period) from new_postings where accounting_period in ({CLOSED})").fetchone()[0]
     if closed:
         raise TollbookError(f"{closed:%Y-%m} is closed: nothing was posted.")
     return db.execute(
@@ -122,7 +126,7 @@ def is_posted(db: duckdb.DuckDBPyConnection) -> bool:
 
 def closed_periods(db: duckdb.DuckDBPyConnection) -> list[date]:
     """The months that are closed now, in order."""
-    return [row[0] for row in db.execute(f"{_CLOSED} order by 1").fetchall()]
+    return [row[0] for row in db.execute(f"{CLOSED} order by 1").fetchall()]
 
 
 def open_period(db: duckdb.DuckDBPyConnection, period: date) -> date:
@@ -131,11 +135,7 @@ def open_period(db: duckdb.DuckDBPyConnection, period: date) -> date:
     return db.execute(f"select {_OPEN.format(period='$1::date')}", [period]).fetchone()[0]
 
 
-_CLOSED = """
-select accounting_period from ledger.period_events group by accounting_period having arg_max(event, recorded_at) = 'closed'
-"""
-
-_PERIODS = f"create or replace temp table closed_months as {_CLOSED}"
+_PERIODS = f"create or replace temp table closed_months as {CLOSED}"
 
 # the first month from a period on that is not closed: itself, or one that follows a closed one
 _OPEN = """(
@@ -188,21 +188,21 @@ except
 select usage_date from days_to_post
 """
 
-_DIFFERENCES = """
+_DIFFERENCES = f"""
 create or replace temp table differences as
 -- charges belong to the month of usage, what a bill asks for to the month of the bill
-select {key}, case when basis = 'invoiced' then billing_period else date_trunc('month', usage_date)::date end as home_period,
+select {_KEY}, case when basis = 'invoiced' then billing_period else date_trunc('month', usage_date)::date end as home_period,
     sum(posted_cost)::decimal(38, 12) as posted_cost
 from (
-    select {key}, posted_cost from intermediate.int_ledger_lines
+    select {_KEY}, posted_cost from intermediate.int_ledger_lines
     where usage_date in (select usage_date from days_to_post)
     union all
     -- what is collected of a closed month is computed anew below
-    select {key}, -posted_cost from ledger.postings
-    where usage_date in (select usage_date from days_to_post) and reason not in ('accrual', 'accrual_reversal')
+    select {_KEY}, -posted_cost from ledger.postings
+    where usage_date in (select usage_date from days_to_post) and reason not in {BY_HAND}
         and bucket is distinct from 'immaterial'
 )
-group by {key}
+group by {_KEY}
 having sum(posted_cost) <> 0
 """
 
@@ -240,11 +240,11 @@ having sum(posted_cost) <> 0
 """
 
 # Why something is posted, by what happened since the build that was posted last: what was delivered, and which rules or models changed.
-_REASONS = """
+_REASONS = f"""
 create or replace temp table last_run as select * from ledger.runs order by recorded_at desc limit 1;
 
 create or replace temp table fresh as
-select source_name, partition_key, delivery_id, table_name in ('billing_lines', 'assets', 'asset_costs') as is_bill
+select source_name, partition_key, delivery_id, table_name in {BILLS} as is_bill
 from meta.deliveries
 where status = 'loaded' and loaded_at > (select built_at from last_run);
 
@@ -343,7 +343,7 @@ from marked as differences
 
 def _prove(db: duckdb.DuckDBPyConnection) -> None:
     """The ledger now holds what was computed, key by key, but for what is too small for a closed month."""
-    db.execute(_DIFFERENCES.format(key=_KEY).replace("temp table differences", "temp table left_over"))
+    db.execute(_DIFFERENCES.replace("temp table differences", "temp table left_over"))
     wrong = db.execute(
         f"select {_KEY}, posted_cost from left_over except select {_KEY}, posted_cost from small_differences limit 1"
     ).fetchone()

@@ -11,7 +11,7 @@ import duckdb
 from tollbook.errors import TollbookError
 from tollbook.finance import ledger, periods
 from tollbook.report.formats import amount, count, month
-from tollbook.report.tables import Column, Row, Table
+from tollbook.report.tables import Row, Table, headings
 from tollbook.warehouse.records import records
 
 _CLOSE = re.compile(r"close:(\d{4}-\d{2})")
@@ -121,13 +121,7 @@ def table(found: list[dict]) -> Table:
     return Table(
         "ledger-runs",
         "What the ledger recorded",
-        [
-            Column("recorded at (UTC)", right=False),
-            Column("what", right=False),
-            Column("charged more or less"),
-            Column("why", right=False),
-            Column("run", right=False),
-        ],
+        headings("<recorded at (UTC)", "<what", "charged more or less", "<why", "<run"),
         cells,
         "Nothing is posted yet. Run `tollbook run`.",
         "Each is a moment for --as-of, --from and --to. Runs that had nothing to post are left out.",

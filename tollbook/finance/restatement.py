@@ -14,6 +14,7 @@ import duckdb
 from tollbook.errors import TollbookError
 from tollbook.finance.as_of import DIMENSIONS
 from tollbook.finance.disputes import STANDING
+from tollbook.finance.ledger import BILLS
 from tollbook.finance.moments import Moment
 from tollbook.warehouse.records import records
 
@@ -160,7 +161,7 @@ order by usage_period, reason, seen.recorded_at, currency_code
 
 # A run posts what was built; behind it is what was loaded between that build and the last one that was posted. A bill decides its own
 # money, any other delivery that of all bills, on its days and on those of the deliveries whose place it took; prices are of no day.
-_DELIVERIES = """
+_DELIVERIES = f"""
 , posted as (
     select distinct usage_period, reason, run_id, recorded_at, usage_date, source_name from seen
     where is_change and reason not in ('rule_change', 'method_change', 'accrual', 'accrual_reversal')
@@ -179,7 +180,7 @@ loaded as (
 covered as (
     select distinct
         loaded.run_id, loaded.recorded_at, loaded.source_name, loaded.delivery_id, delivery_days.usage_date, loaded.table_name,
-        loaded.file_names, loaded.loaded_at, loaded.delivered_at, loaded.table_name in ('billing_lines', 'assets', 'asset_costs') as is_bill,
+        loaded.file_names, loaded.loaded_at, loaded.delivered_at, loaded.table_name in {BILLS} as is_bill,
         bool_or(earlier.loaded_at < loaded.loaded_at) over (
             partition by loaded.run_id, loaded.recorded_at, loaded.source_name, loaded.delivery_id
         ) as is_replacement

@@ -11,10 +11,23 @@ from tollbook.report.formats import amount, month
 from tollbook.report.tables import Column, Row, Table
 from tollbook.warehouse.records import records
 
+#: The columns of ``finance.fct_trial_balance`` from any ``{postings}``.
+BALANCES = """
+select
+    accounting_period, account, billed_by, billing_period, invoice_id, commitment_id,
+    coalesce(sum(posted_cost) filter (where posted_cost > 0), 0)::decimal(38, 12) as debit_cost,
+    coalesce(-sum(posted_cost) filter (where posted_cost < 0), 0)::decimal(38, 12) as credit_cost,
+    sum(posted_cost)::decimal(38, 12) as balance_cost, currency_code
+from {postings}
+group by all
+"""
+_AMOUNTS = ("debit_cost", "credit_cost", "balance_cost")
+
 
 def balances(db: duckdb.DuckDBPyConnection, known_at: datetime, period: date | None = None) -> list[dict]:
     """The columns of ``finance.fct_trial_balance``, of one accounting period or of all, from what was posted until ``known_at``."""
-    return records(db, _BALANCES, {"known_at": known_at, "period": period})
+    known = "(from ledger.postings where recorded_at <= $known_at and accounting_period = coalesce($period, accounting_period))"
+    return records(db, f"{BALANCES.format(postings=known)} order by all", {"known_at": known_at, "period": period})
 
 
 def table(found: list[dict], known_at: str, currency: str) -> Table:
@@ -46,17 +59,3 @@ def table(found: list[dict], known_at: str, currency: str) -> Table:
         "Nothing was posted.",
         f"As known at {known_at}.",
     )
-
-
-_AMOUNTS = ("debit_cost", "credit_cost", "balance_cost")
-_BALANCES = """
-select
-    accounting_period, account, billed_by, billing_period, invoice_id, commitment_id,
-    coalesce(sum(posted_cost) filter (where posted_cost > 0), 0)::decimal(38, 12) as debit_cost,
-    coalesce(-sum(posted_cost) filter (where posted_cost < 0), 0)::decimal(38, 12) as credit_cost,
-    sum(posted_cost)::decimal(38, 12) as balance_cost, currency_code
-from ledger.postings
-where recorded_at <= $known_at and accounting_period = coalesce($period, accounting_period)
-group by all
-order by all
-"""

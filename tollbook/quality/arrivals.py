@@ -81,6 +81,12 @@ def _count(db: duckdb.DuckDBPyConnection, now: datetime) -> None:
         )
 
 
+def _gated(own: SourceGates, gate: str, source: str, value: float | None, **said) -> Measure:
+    """The check of a source that is called as its gate, which judges ``value`` (None: not known)."""
+    observed = None if value is None else float(value)
+    return Measure(check_id=gate, subject=source, observed=observed, limits=getattr(own, gate).limits(value), **said)
+
+
 def _arrived(profile: SimpleNamespace, own: SourceGates) -> Measure:
     severity = "error" if own.required else "warn"
     if profile.deliveries:
@@ -105,14 +111,14 @@ def _failed(profile: SimpleNamespace, own: SourceGates) -> Measure:
         found = f"{profile.failed} of {number(profile.partitions, 'delivery')} failed: {profile.last_error}"
     else:
         found = f"{number(profile.partitions, 'delivery')}, none failed"
-    return Measure(
-        check_id="failed_deliveries",
-        subject=profile.source_name,
+    return _gated(
+        own,
+        "failed_deliveries",
+        profile.source_name,
+        profile.failed,
         found=found,
         advice=f"What was loaded before stays in force. Have it delivered again, then run `tollbook load {profile.source_name}`.",
         rows_seen=profile.partitions,
-        observed=float(profile.failed),
-        limits=own.failed_deliveries.limits(profile.failed),
     )
 
 
@@ -134,14 +140,14 @@ def _freshness(profile: SimpleNamespace, own: SourceGates) -> Measure:
     else:
         when = f"{number(-age, 'day')} ahead of now" if age < 0 else f"{number(age, 'day')} ago" if age else "today"
         found = f"the newest day covered is {profile.newest_day}, {when}"
-    return Measure(
-        check_id="freshness_days",
-        subject=profile.source_name,
+    return _gated(
+        own,
+        "freshness_days",
+        profile.source_name,
+        age,
         found=found,
         advice="Ask who delivers it where the newer days are; what is missing is not zero.",
         rows_seen=profile.rows_in_raw,
-        observed=None if age is None else float(age),
-        limits=own.freshness_days.limits(age),
         expects_rows=True,
     )
 
@@ -156,14 +162,14 @@ def _row_volume(profile: SimpleNamespace, own: SourceGates) -> Measure:
     else:
         usual = f"the same weekday of {earlier} weeks before" if by_week else f"the {earlier} deliveries before it"
         found = f"{profile.newest_files} has {profile.newest_rows:,} rows, {ratio:.2f} times the median {median:,.0f} of {usual}"
-    return Measure(
-        check_id="row_volume",
-        subject=profile.source_name,
+    return _gated(
+        own,
+        "row_volume",
+        profile.source_name,
+        ratio,
         found=found,
         advice="See whether it is cut off or holds something twice; a newer delivery of it replaces it.",
         rows_seen=earlier,
-        observed=ratio,
-        limits=own.row_volume.limits(ratio),
     )
 
 
@@ -171,15 +177,15 @@ def _quarantine(profile: SimpleNamespace, own: SourceGates) -> Measure:
     found = f"{profile.rows_quarantined or 0:,} of {profile.rows_delivered or 0:,} rows are in quarantine"
     if profile.rows_quarantined:
         found += f"; {profile.worst_ratio:.1%} of {profile.worst_files}, more than of any other"
-    return Measure(
-        check_id="quarantine_ratio",
-        subject=profile.source_name,
+    return _gated(
+        own,
+        "quarantine_ratio",
+        profile.source_name,
+        profile.worst_ratio,
         found=found,
         advice="quality.fct_quarantine has each one's file, row, column and reason. Mend the delivery, or the mapping"
         " in tollbook.yml, and load again.",
         rows_seen=profile.rows_delivered or 0,
-        observed=profile.worst_ratio,
-        limits=own.quarantine_ratio.limits(profile.worst_ratio),
         expects_rows=True,
     )
 
@@ -195,14 +201,14 @@ def _schema_drift(profile: SimpleNamespace, own: SourceGates) -> Measure:
         found = f"{profile.newest_files} against {profile.earlier_files}: {'; '.join(filter(None, sides))}"
     else:
         found = f"the same {len(new)} columns as the delivery before"
-    return Measure(
-        check_id="schema_drift",
-        subject=profile.source_name,
+    return _gated(
+        own,
+        "schema_drift",
+        profile.source_name,
+        changed,
         found=found,
         advice="Ask who delivers it whether that is meant; mend `select` in tollbook.yml if a column moved.",
         rows_seen=len(new),
-        observed=None if changed is None else float(changed),
-        limits=own.schema_drift.limits(changed),
     )
 
 
@@ -230,14 +236,14 @@ def _currency(profile: SimpleNamespace, own: SourceGates) -> Measure:
         found = f"{profile.assumed:,} of {profile.billing_lines:,} lines name no currency; {profile.assumed_currencies} was assumed"
     else:
         found = f"{number(profile.billing_lines, 'line')}, all with their currency"
-    return Measure(
-        check_id="assumed_currency",
-        subject=profile.source_name,
+    return _gated(
+        own,
+        "assumed_currency",
+        profile.source_name,
+        profile.assumed,
         found=found,
         advice="Ask the biller; if it is another, set `currency` of the source in tollbook.yml and load again.",
         rows_seen=profile.billing_lines,
-        observed=float(profile.assumed),
-        limits=own.assumed_currency.limits(profile.assumed),
         expects_rows=True,
     )
 

@@ -6,7 +6,7 @@ import duckdb
 
 from tollbook.report import figures
 from tollbook.report.formats import UNKNOWN, amount, counted, exact, month, ratio, text
-from tollbook.report.tables import Column, Row, Table, in_currency
+from tollbook.report.tables import Row, Table, headings, in_currency
 
 ROWS_SHOWN = 40
 _ROLES = {"tied": "good", "open": "", "differs": "bad", "no_lines": "bad", "no_invoice": "warn"}
@@ -18,17 +18,7 @@ def invoices(db: duckdb.DuckDBPyConnection) -> Table:
     return Table(
         "invoices",
         "Invoices and their lines",
-        [
-            Column("period", right=False),
-            Column("issuer", right=False),
-            Column("invoice", right=False),
-            Column("invoiced"),
-            Column("lines"),
-            Column("rounding"),
-            Column("difference"),
-            Column("", right=False),
-            Column("verdict", right=False),
-        ],
+        headings("<period", "<issuer", "<invoice", "invoiced", "lines", "rounding", "difference", "<", "<verdict"),
         [
             Row(
                 (
@@ -56,19 +46,7 @@ def commitments(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     return Table(
         "commitments",
         f"Commitments{in_currency(currency)}",
-        [
-            Column("billed by", right=False),
-            Column("commitment", right=False),
-            Column("paid", right=False),
-            Column("bought"),
-            Column("used"),
-            Column("unused"),
-            Column("still open"),
-            Column("utilised"),
-            Column("break-even at"),
-            Column("saved"),
-            Column("", right=False),
-        ],
+        headings("<billed by", "<commitment", "<paid", "bought", "used", "unused", "still open", "utilised", "break-even at", "saved", "<"),
         [
             Row(
                 (

@@ -8,7 +8,7 @@ import duckdb
 
 from tollbook.report import figures
 from tollbook.report.formats import UNKNOWN, amount, count, counted, exact, moment, month, observed, ratio, text
-from tollbook.report.tables import Column, Row, Table, in_currency
+from tollbook.report.tables import Column, Row, Table, headings, in_currency
 
 ROWS_SHOWN = 60
 
@@ -18,15 +18,7 @@ def tag_coverage(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     return Table(
         "tag-coverage",
         f"Coverage of required tags{in_currency(currency)}",
-        [
-            Column("month", right=False),
-            Column("tag", right=False),
-            Column("by money"),
-            Column("tagged cost"),
-            Column("of cost"),
-            Column("by resource"),
-            Column("resources"),
-        ],
+        headings("<month", "<tag", "by money", "tagged cost", "of cost", "by resource", "resources"),
         [
             Row(
                 (
@@ -62,13 +54,7 @@ def proof(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     return Table(
         "proof",
         "Proof: reconciliation delta and bridge remainder",
-        [
-            Column("what must be equal", right=False),
-            Column("rows compared"),
-            Column("difference"),
-            Column("", right=False),
-            Column("verdict", right=False),
-        ],
+        headings("<what must be equal", "rows compared", "difference", "<", "<verdict"),
         cells,
         "Nothing is reconciled: no bill is published.",
         "Over everything published; differences add up without their sign, so none hides another.",
@@ -80,23 +66,23 @@ def reconciliation(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table
     return Table(
         "reconciliation",
         f"Reconciliation by source and billing period{in_currency(currency)}",
-        [
-            Column("period", right=False),
-            Column("source", right=False),
-            Column("rows delivered"),
-            Column("loaded"),
-            Column("quarantined"),
-            Column("rows Δ"),
-            Column("billed"),
-            Column("effective"),
-            Column("allocated"),
-            Column("idle"),
-            Column("unowned"),
-            Column("other buckets"),
-            Column("rounding"),
-            Column("cost Δ"),
-            Column("rows compared"),
-        ],
+        headings(
+            "<period",
+            "<source",
+            "rows delivered",
+            "loaded",
+            "quarantined",
+            "rows Δ",
+            "billed",
+            "effective",
+            "allocated",
+            "idle",
+            "unowned",
+            "other buckets",
+            "rounding",
+            "cost Δ",
+            "rows compared",
+        ),
         [
             Row(
                 (
@@ -173,16 +159,16 @@ def sources(db: duckdb.DuckDBPyConnection) -> Table:
     return Table(
         "sources",
         "What arrived, by source",
-        [
-            Column("source", right=False),
-            Column("table", right=False),
-            Column("newest delivery", right=False),
-            Column("age at publication"),
-            Column("current deliveries"),
-            Column("rows loaded"),
-            Column("in quarantine"),
-            Column("how fresh", right=False),
-        ],
+        headings(
+            "<source",
+            "<table",
+            "<newest delivery",
+            "age at publication",
+            "current deliveries",
+            "rows loaded",
+            "in quarantine",
+            "<how fresh",
+        ),
         cells,
         "Nothing has arrived yet.",
     )
@@ -192,12 +178,7 @@ def failures(db: duckdb.DuckDBPyConnection) -> Table:
     return Table(
         "failures",
         "Deliveries that failed",
-        [
-            Column("source", right=False),
-            Column("files", right=False),
-            Column("tried", right=False),
-            Column("why", right=False),
-        ],
+        headings("<source", "<files", "<tried", "<why"),
         [
             Row((row["source_name"], text(row["files"]), moment(row["tried_at"]), text(row["error"])), "bad")
             for row in figures.rows(db, "failures")
@@ -211,14 +192,7 @@ def quarantine(db: duckdb.DuckDBPyConnection) -> Table:
     return Table(
         "quarantine",
         "Rows in quarantine",
-        [
-            Column("source", right=False),
-            Column("column", right=False),
-            Column("reason", right=False),
-            Column("rows"),
-            Column("for example", right=False),
-            Column("its value", right=False),
-        ],
+        headings("<source", "<column", "<reason", "rows", "<for example", "<its value"),
         [
             Row(
                 (
@@ -241,9 +215,7 @@ def checks(db: duckdb.DuckDBPyConnection, brief: bool = False) -> Table:
     """What did not pass; ``brief`` leaves out what the message says anyway."""
     counts = {row["status"]: row["check_count"] for row in figures.rows(db, "check_counts")}
     said = ", ".join(f"{count(number)} {status}" for status, number in counts.items())
-    columns = [Column(title, right=False) for title in ("status", "check", "of")]
-    if not brief:
-        columns += [Column("observed"), Column("limit", right=False), Column("rows seen")]
+    seen_of = () if brief else ("observed", "<limit", "rows seen")
     cells = []
     for row in figures.rows(db, "checks"):
         seen = () if brief else (observed(row["observed"]), text(row["threshold"]), count(row["rows_seen"]))
@@ -252,7 +224,7 @@ def checks(db: duckdb.DuckDBPyConnection, brief: bool = False) -> Table:
     return Table(
         "checks",
         "Checks that warn",
-        [*columns, Column("message", right=False)],
+        headings("<status", "<check", "<of", *seen_of, "<message"),
         cells,
         f"Every check passed ({counted(sum(counts.values()), 'check')})."
         if counts

@@ -8,7 +8,7 @@ from decimal import Decimal
 from tollbook.finance.as_of import DIMENSIONS, label
 from tollbook.finance.restatement import Restatement
 from tollbook.report.formats import UNKNOWN, amount, count, counted, moment, month, plain, total
-from tollbook.report.tables import Column, Row, Table, in_currency
+from tollbook.report.tables import Column, Row, Table, headings, in_currency
 
 #: What the reasons of postings mean, beside a restatement.
 REASONS = {
@@ -177,15 +177,7 @@ def _causes(of: Restatement) -> Table:
     return Table(
         "restatement-causes",
         "Why",
-        [
-            Column("usage", right=False),
-            Column("cause", right=False),
-            Column("charged more"),
-            Column("charged less"),
-            Column("together"),
-            Column("posted in", right=False),
-            Column("behind it", right=False),
-        ],
+        headings("<usage", "<cause", "charged more", "charged less", "together", "<posted in", "<behind it"),
         rows,
         "No posting, no cause.",
         "More and less are sums over payers: what only moves between them comes to 0.00 together.",

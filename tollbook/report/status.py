@@ -8,6 +8,7 @@ import duckdb
 from rich.markup import escape
 from rich.table import Table
 
+from tollbook.finance.ledger import CLOSED
 from tollbook.warehouse import lock, publication
 from tollbook.workspace import Workspace
 
@@ -27,12 +28,12 @@ where status <> 'pass' and run_id = (select run_id from {checks} order by checke
 """
 # an earlier version may have made the warehouse
 _HAS_LEDGER = "select count(*) > 0 from information_schema.tables where table_schema = 'ledger' and table_name = 'period_events'"
-_PERIODS = """
+_PERIODS = f"""
 with closed as (
     select
-        accounting_period, max(recorded_at) as closed_at, arg_max(approved_by, recorded_at) as approved_by,
-        arg_max(folder is null, recorded_at) as is_opening
-    from ledger.period_events group by accounting_period having arg_max(event, recorded_at) = 'closed'
+        accounting_period, max(recorded_at) as closed_at, max_by(approved_by, recorded_at) as approved_by,
+        max_by(folder is null, recorded_at) as is_opening
+    from ledger.period_events where accounting_period in ({CLOSED}) group by accounting_period
 )
 
 select

@@ -35,6 +35,11 @@ class Column:
     right: bool = True
 
 
+def headings(*titles: str) -> list[Column]:
+    """Columns by their headings; one that begins with ``<`` holds text, not numbers."""
+    return [Column(title.removeprefix("<"), right=not title.startswith("<")) for title in titles]
+
+
 @dataclass(frozen=True)
 class Row:
     """Cells as they are shown; ``role`` is one of "", total, bucket, good, bad, warn."""
@@ -167,16 +172,7 @@ def shared(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     return Table(
         "shared",
         f"Shared and kept money{in_currency(currency)}",
-        [
-            Column("rule", right=False),
-            Column("cost", right=False),
-            Column("step"),
-            Column("how", right=False),
-            Column("shared out"),
-            Column("to teams"),
-            Column("kept"),
-            Column("why kept", right=False),
-        ],
+        headings("<rule", "<cost", "step", "<how", "shared out", "to teams", "kept", "<why kept"),
         cells,
         "Nothing is shared out: no rule of config/cost_sharing.csv found a cost on the days published.",
         f"{_span(rows)}A later step also shares what an earlier one gave, so rules do not add up to one sum.",
@@ -239,15 +235,7 @@ def token_costs(db: duckdb.DuckDBPyConnection, currency: str | None) -> Table:
     return Table(
         "token-costs",
         f"Cost per million tokens by model{in_currency(currency)}",
-        [
-            Column("model", right=False),
-            Column("provider", right=False),
-            Column("per million tokens"),
-            Column("basis", right=False),
-            Column("cost"),
-            Column("tokens"),
-            Column("requests"),
-        ],
+        headings("<model", "<provider", "per million tokens", "<basis", "cost", "tokens", "requests"),
         cells,
         "No tokens are published: no model requests are loaded.",
         f"{_span(rows)}Unpriced tokens are not in the cost per million; of their cost only what is known is shown.",

@@ -29,3 +29,11 @@
 {# The values of a group in order, with commas between them. #}
 {% macro listed_in_order(text) %}{{ return(adapter.dispatch('listed_in_order')(text)) }}{% endmacro %}
 {% macro default__listed_in_order(text) -%} string_agg({{ text }}, ',' order by {{ text }}) {%- endmacro %}
+
+{# Each row once per item of lists: a column per list (name: its items as SQL, of one type and number), the first items together, then the next. #}
+{% macro unfolded(lists) %}{{ return(adapter.dispatch('unfolded')(lists)) }}{% endmacro %}
+{% macro default__unfolded(lists) -%}
+    {%- for name, items in lists.items() -%}
+    unnest([{{ items | join(', ') }}]) as {{ name }}{{ ', ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

@@ -1,7 +1,7 @@
 -- One row per day from the first to the last month with costs: what metrics are laid out on.
 {{ config(materialized='table', schema='product', contract={'enforced': true}) }}
 
-select unnest(generate_series(min(day_from), max(day_until) - interval 1 day, interval 1 day))::date as date_day
+select ({{ slots('min(day_from)', 'max(day_until)', 'day') }})::date as date_day
 from (
     select
         date_trunc('month', usage_date) as day_from,

@@ -92,7 +92,7 @@ by_resource as (
             sum(receiving.weight) as weight_of_all,
             sum(case when receiving.resource = wanted.resource then receiving.weight else 0 end) as weight_of_resource
         from receiving
-        cross join (select unnest({{ shared_resources() + ['other'] }}) as resource) as wanted
+        cross join (select {{ unfolded({'resource': ["'" ~ (shared_resources() + ['other']) | join("', '") ~ "'"]}) }}) as wanted
         where receiving.resource is not null
         group by all
     )

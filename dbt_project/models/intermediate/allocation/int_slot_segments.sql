@@ -58,7 +58,7 @@ cuts as (
         case when slot_level = 'pool' then hour_start_at + hours * interval 1 hour
             else greatest(hour_start_at, least(moment, hour_start_at + interval 1 hour)) end as moment
     from (
-        select slot_key, slot_level, hour_start_at, unnest([span_start_at, span_end_at]) as moment, unnest([0, 1]) as hours from borders
+        select slot_key, slot_level, hour_start_at, {{ unfolded({'moment': ['span_start_at', 'span_end_at'], 'hours': [0, 1]}) }} from borders
     )
 ),
 

@@ -10,8 +10,8 @@ with told as (
         min(started_at) as started_at,
         max(ended_at) as ended_at,
         bool_or(is_open) as is_open,
-        arg_max(outcome, row(coalesce(ended_at, started_at, submitted_at, timestamp '1970-01-01'), case outcome
-            when 'preempted' then 4 when 'failed' then 3 when 'timed_out' then 2 when 'cancelled' then 1 else 0 end)) as outcome
+        max_by(outcome, (coalesce(ended_at, started_at, submitted_at, timestamp '1970-01-01'), case outcome
+            when 'preempted' then 4 when 'failed' then 3 when 'timed_out' then 2 when 'cancelled' then 1 else 0 end)) filter (where outcome is not null) as outcome
     from {{ ref('int_job_holdings') }}
     group by source_name, cluster, job_id, attempt
 ),
@@ -21,7 +21,8 @@ said as (
     select
         attempts.source_name, attempts.cluster, attempts.job_id, attempts.attempt,
         {%- for column in ['name', 'holder_kind', 'namespace', 'account', 'model', 'tenant', 'pool'] %}
-        arg_min(holdings.{{ column }}, row(holdings.holding_date, holdings.holding_id, holdings.node)) as {{ column }},
+        min_by(holdings.{{ column }}, (holdings.holding_date, holdings.holding_id, holdings.node))
+            filter (where holdings.{{ column }} is not null) as {{ column }},
         {%- endfor %}
         {%- for column, keys in {
             'repository': ['repository'],
@@ -31,8 +32,8 @@ said as (
         min(coalesce({% for key in keys %}{{ json_field('holdings.labels', key) }}{{ ', ' if not loop.last }}{% endfor %}
             {%- if keys | length == 1 %}, null{% endif %})) as {{ column }},
         {%- endfor %}
-        arg_max(owned.team, row(owned.holding_date, holdings.holding_id, holdings.node)) as team,
-        arg_max(owned.cost_centre, row(owned.holding_date, holdings.holding_id, holdings.node)) as cost_centre
+        max_by(owned.team, (owned.holding_date, holdings.holding_id, holdings.node)) filter (where owned.team is not null) as team,
+        max_by(owned.cost_centre, (owned.holding_date, holdings.holding_id, holdings.node)) filter (where owned.cost_centre is not null) as cost_centre
     from {{ ref('stg_telemetry__holdings') }} as holdings
     inner join {{ ref('int_job_holdings') }} as attempts
         on holdings.source_name = attempts.source_name and coalesce(holdings.cluster, '') = attempts.cluster

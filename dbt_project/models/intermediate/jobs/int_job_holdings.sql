@@ -16,7 +16,7 @@ with holdings as (
         min(started_at) as started_at,
         max(ended_at) as ended_at,
         bool_or(is_open) as is_open,
-        arg_max(outcome, coalesce(ended_at, started_at, submitted_at, timestamp '1970-01-01')) as outcome
+        max_by(outcome, coalesce(ended_at, started_at, submitted_at, timestamp '1970-01-01')) filter (where outcome is not null) as outcome
     from {{ ref('stg_telemetry__holdings') }}
     group by source_name, coalesce(cluster, ''), holding_id
 ),

@@ -28,7 +28,7 @@ said as (
     select
         source_name, cluster, job_id,
         {%- for column in ['experiment', 'model', 'model_version', 'commit_id'] %}
-        arg_max({{ column }}, row(finished_at, {{ column }})) as {{ column }}{{ ',' if not loop.last }}
+        max_by({{ column }}, (finished_at, {{ column }})) filter (where {{ column }} is not null) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     from {{ ref('int_job_work') }}
     group by source_name, cluster, job_id

@@ -1,15 +1,7 @@
 -- What is charged by day as the models compute it, which the ledger is brought to: one row per day, bill, payer and component.
 select
     usage_date,
-    usage_period,
-    billing_period,
-    billed_by,
-    source_name,
-    team,
-    cost_centre,
-    bucket,
-    component,
-    basis,
+    {{ chargeback_columns() }},
     sum(charged_cost) as charged_cost,
     currency_code
 from {{ ref('int_ledger__charges') }}

@@ -50,7 +50,7 @@ words as (
 cuts as (
     select distinct cluster, node, gpu_id, unit_model, moment
     from (
-        select cluster, node, gpu_id, unit_model, unnest([started_at, ended_at]) as moment from words
+        select cluster, node, gpu_id, unit_model, {{ unfolded({'moment': ['started_at', 'ended_at']}) }} from words
     )
 ),
 

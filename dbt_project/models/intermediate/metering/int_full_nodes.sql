@@ -29,8 +29,13 @@ changes as (
     select hour_start_at, cluster, node, node_cpu_count, node_memory_gb, moment,
         sum(cpu_change) as cpu_change, sum(memory_change) as memory_change
     from (
-        select hour_start_at, cluster, node, node_cpu_count, node_memory_gb, unnest([span_start_at, span_end_at]) as moment,
-            unnest([cpu_count, -cpu_count]) as cpu_change, unnest([memory_gb, -memory_gb]) as memory_change
+        select
+            hour_start_at, cluster, node, node_cpu_count, node_memory_gb,
+            {{ unfolded({
+                'moment': ['span_start_at', 'span_end_at'],
+                'cpu_change': ['cpu_count', '-cpu_count'],
+                'memory_change': ['memory_gb', '-memory_gb'],
+            }) }}
         from held
         where (node_cpu_count > 0 and most_cpu_count > node_cpu_count - 1) or (node_memory_gb > 0 and most_memory_gb > node_memory_gb - 1)
     )

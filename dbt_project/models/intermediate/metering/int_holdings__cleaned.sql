@@ -54,8 +54,8 @@ select
     min(started_at) as started_at,
     max(ended_at) as ended_at,
     {% for column in what + ['job_id', 'holder_kind', 'name', 'pool', 'namespace', 'model', 'tenant', 'gpu_share'] -%}
-    arg_min({{ column }}, started_at) filter (where {{ column }} is not null) as {{ column }},
+    min_by({{ column }}, started_at) filter (where {{ column }} is not null) as {{ column }},
     {% endfor -%}
-    arg_min(delivered_start_at, started_at) as delivered_start_at
+    min_by(delivered_start_at, started_at) as delivered_start_at
 from islands
 group by source_name, cluster, holding_id, node, island

@@ -3,19 +3,26 @@
 {{ config(materialized='view') }}
 
 with costs as (
-    select 'gpu' as cost_kind, unnest(['all', 'team', 'cost_centre', 'cluster', 'pool']) as scope,
-        unnest([null, team, cost_centre, cluster, pool]) as scope_value, hour_start_at::date as usage_date, cost
+    select
+        'gpu' as cost_kind,
+        {{ unfolded({
+            'scope': ["'all'", "'team'", "'cost_centre'", "'cluster'", "'pool'"],
+            'scope_value': ['null', 'team', 'cost_centre', 'cluster', 'pool'],
+        }) }},
+        hour_start_at::date as usage_date, cost
     from {{ ref('int_gpu_cost_hours') }}
 
     union all
 
-    select 'everything', unnest(['all', 'team', 'cost_centre', 'provider']),
-        unnest([null, case when bucket = 'allocated' then team end, cost_centre, billed_by]), usage_date, charged_cost
+    select 'everything' as cost_kind, {{ unfolded(charged_scopes()) }}, usage_date, charged_cost
     from {{ ref('int_chargeback_days') }}
 
     union all
 
-    select 'everything', unnest(['tenant', 'feature', 'model']), unnest([tenant, feature, model]), usage_date, full_cost
+    select
+        'everything' as cost_kind,
+        {{ unfolded({'scope': ["'tenant'", "'feature'", "'model'"], 'scope_value': ['tenant', 'feature', 'model']}) }},
+        usage_date, full_cost
     from {{ ref('fct_token_costs') }}
 )
 

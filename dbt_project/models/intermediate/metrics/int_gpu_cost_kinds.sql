@@ -11,7 +11,7 @@ end
 select
     lines.slot_start_at::date as usage_date,
     lines.resource_id,
-    arg_max(lines.billed_by, { 'cost': lines.cost, 'name': lines.billed_by }) as provider,
+    max_by(lines.billed_by, (lines.cost, lines.billed_by)) as provider,
     sum(lines.cost) as cost,
     coalesce(sum(lines.cost) filter (where {{ kind }} = 'attached'), 0) as attached_cost,
     coalesce(sum(lines.cost) filter (where {{ kind }} = 'amortised'), 0) as amortised_cost

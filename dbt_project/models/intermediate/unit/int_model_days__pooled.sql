@@ -23,8 +23,7 @@ figures as (
 phases as (
     select
         tokens.usage_date, tokens.model,
-        unnest(['prefill', 'decode']) as phase,
-        unnest([sum(tokens.prefill_us), sum(tokens.decode_us)]) as phase_us,
+        {{ unfolded({'phase': ["'prefill'", "'decode'"], 'phase_us': ['sum(tokens.prefill_us)', 'sum(tokens.decode_us)']}) }},
         case when sum(tokens.measured_us) = sum(tokens.prefill_us) + sum(tokens.decode_us) then 'measured' else 'latency' end as phase_method
     from {{ ref('int_token_days') }} as tokens
     where tokens.provider is null and {{ in_build_days('tokens.usage_date') }}

@@ -97,7 +97,7 @@ left join pools as named
     on costed.usage_date = named.usage_date and costed.model = named.model and lower(costed.provider) = named.billed_by
     and named.pool_kind = 'vendor'
 left join (
-    select distinct usage_date, model, pool_kind, unnest([billed_by, null]) as billed_by
+    select distinct usage_date, model, pool_kind, {{ unfolded({'billed_by': ['billed_by', 'null']}) }}
     from pools
     where pool_kind = 'provisioned'
 ) as provisioned

@@ -27,7 +27,9 @@ names as (
     select distinct holdings.source_name, holdings.cluster, holdings.job_id, holdings.attempt, held.name_used
     from {{ ref('int_job_holdings') }} as holdings
     inner join (
-        select distinct source_name, coalesce(cluster, '') as cluster, holding_id, unnest([holding_id, namespace || '/' || name]) as name_used
+        select distinct
+            source_name, coalesce(cluster, '') as cluster, holding_id,
+            {{ unfolded({'name_used': ['holding_id', "namespace || '/' || name"]}) }}
         from {{ ref('stg_telemetry__holdings') }}
         where exists (select 1 from {{ ref('int_holder_usage_days') }})
     ) as held

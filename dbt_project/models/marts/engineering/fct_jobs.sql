@@ -4,10 +4,10 @@ with attempts as (
     select
         source_name, coalesce(cluster, '') as cluster, job_id,
         {%- for column in ['job_name', 'holder_kind', 'namespace', 'account', 'model', 'tenant', 'repository', 'commit_id', 'experiment'] %}
-        arg_min({{ column }}, attempt) as {{ column }},
+        min_by({{ column }}, attempt) filter (where {{ column }} is not null) as {{ column }},
         {%- endfor %}
-        arg_max(team, attempt) as team,
-        arg_max(cost_centre, attempt) as cost_centre,
+        max_by(team, attempt) filter (where team is not null) as team,
+        max_by(cost_centre, attempt) filter (where cost_centre is not null) as cost_centre,
         count(*) as attempts,
         count(*) filter (where is_requeue) as requeues,
         count(*) filter (where outcome = 'preempted') as preemptions,

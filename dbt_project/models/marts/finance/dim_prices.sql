@@ -3,14 +3,14 @@
 {{ config(materialized='table') }}
 
 with newest_rates as (
-    select rates.from_currency, arg_max(rates.rate, coalesce(rates.valid_from, date '0001-01-01')) as rate
+    select rates.from_currency, max_by(rates.rate, coalesce(rates.valid_from, date '0001-01-01')) as rate
     from {{ source('config', 'exchange_rates') }} as rates
     inner join {{ source('config', 'workspace') }} as workspace on rates.to_currency = workspace.currency_code
     group by 1
 ),
 
 ranked as (
-    select lower(trim(book)) as book, arg_max(priority, coalesce(valid_from, date '0001-01-01')) as priority
+    select lower(trim(book)) as book, max_by(priority, coalesce(valid_from, date '0001-01-01')) as priority
     from {{ source('config', 'price_books') }}
     group by 1
 ),

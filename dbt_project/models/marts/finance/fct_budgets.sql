@@ -5,9 +5,7 @@
 {{ config(materialized='view') }}
 
 with posted as (
-    select usage_period, unnest(['all', 'team', 'cost_centre', 'provider']) as scope,
-        unnest([null, case when bucket = 'allocated' then team end, cost_centre, billed_by]) as scope_value,
-        component = 'markup' as is_markup, basis, posted_cost
+    select usage_period, {{ unfolded(charged_scopes()) }}, component = 'markup' as is_markup, basis, posted_cost
     from {{ ref('fct_postings') }}
     where bucket is not null
 ),

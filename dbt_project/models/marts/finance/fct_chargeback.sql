@@ -2,15 +2,7 @@
 {{ config(materialized='view') }}
 
 select
-    usage_period,
-    billing_period,
-    billed_by,
-    source_name,
-    team,
-    cost_centre,
-    bucket,
-    component,
-    basis,
+    {{ chargeback_columns() }},
     sum(charged_cost)::decimal(38, 12) as charged_cost,
     currency_code
 from {{ ref('fct_chargeback_days') }}

@@ -3,15 +3,7 @@
 
 select
     usage_date,
-    usage_period,
-    billing_period,
-    billed_by,
-    source_name,
-    team,
-    cost_centre,
-    bucket,
-    component,
-    basis,
+    {{ chargeback_columns() }},
     sum(posted_cost)::decimal(38, 12) as charged_cost,
     currency_code
 from {{ ref('fct_postings') }}

@@ -81,11 +81,11 @@ select
     commitment_unit,
     applied_cost::double / nullif(commitment_cost::double, 0) as fulfilled_ratio,
     least(greatest(
-        epoch_us(horizon.horizon_at) - epoch_us(commitment_started_at), 0
-    )::double / (epoch_us(commitment_ended_at) - epoch_us(commitment_started_at)), 1) as elapsed_ratio,
+        {{ microseconds_between('commitment_started_at', 'horizon_at') }}, 0
+    )::double / {{ microseconds_between('commitment_started_at', 'commitment_ended_at') }}, 1) as elapsed_ratio,
     applied_basis,
     billing_currency,
     pricing_currency_commitment_cost as pricing_currency_amount,
     pricing_currency
 from applied
-cross join {{ source('meta', 'horizon') }} as horizon
+cross join {{ source('meta', 'horizon') }}

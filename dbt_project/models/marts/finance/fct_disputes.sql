@@ -7,14 +7,14 @@ with said as (
         statement_id,
         line_number,
         max(disputed_amount) filter (where event = 'raised') as disputed_amount,
-        arg_max(event, recorded_at) as status,
+        max_by(event, recorded_at) as status,
         min(recorded_at) as raised_at,
-        arg_min(said_by, recorded_at) as raised_by,
-        arg_min(note, recorded_at) as note,
+        min_by(said_by, recorded_at) as raised_by,
+        min_by(note, recorded_at) as note,
         count(*) filter (where event = 'answered') as answer_count,
         max(recorded_at) filter (where event in ('accepted', 'rejected')) as decided_at,
         max(said_by) filter (where event in ('accepted', 'rejected')) as decided_by,
-        arg_max(note, recorded_at) filter (where event <> 'raised') as last_note
+        max_by(note, recorded_at) filter (where event <> 'raised') as last_note
     from {{ source('ledger', 'disputes') }}
     group by dispute_id, statement_id, line_number
 )

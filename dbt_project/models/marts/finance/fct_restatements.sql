@@ -3,18 +3,7 @@
 {{ config(materialized='view') }}
 
 with charges as (
-    select
-        run_id,
-        recorded_at,
-        usage_period,
-        accounting_period,
-        team,
-        cost_centre,
-        bucket,
-        reason,
-        accounting_period > usage_period or min(recorded_at) over (partition by usage_date, source_name) < recorded_at as is_restatement,
-        posted_cost,
-        currency_code
+    select *, accounting_period > usage_period or min(recorded_at) over (partition by usage_date, source_name) < recorded_at as is_restatement
     from {{ ref('fct_postings') }}
     where bucket is not null
 )

@@ -15,7 +15,9 @@
 ),
 
 spread_by_{{ grain }} as (
-    select {{ period }} as period_start_date, model, unnest([variant, '']) as variant, unnest([false, true]) as is_whole_model, figure_value, row_count
+    select
+        {{ period }} as period_start_date, model, {{ unfolded({'variant': ['variant', "''"], 'is_whole_model': ['false', 'true']}) }},
+        figure_value, row_count
     from {{ ref('int_request_spreads') }}
     where figure = 'latency_ms'
 ),

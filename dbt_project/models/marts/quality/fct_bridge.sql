@@ -64,28 +64,22 @@ both_sides as (
 ),
 
 terms as (
-    select billing_period, billed_by, 1 as term_order, 'billed' as term, billed_cost as cost, currency_code, rows_compared from both_sides
-    union all
-    select billing_period, billed_by, 2, 'prepaid_bought', prepaid_bought, currency_code, rows_compared from both_sides
-    union all
-    select billing_period, billed_by, 3, 'prepaid_drawn', prepaid_drawn, currency_code, rows_compared from both_sides
-    union all
-    select billing_period, billed_by, 4, 'on_prem', on_prem, currency_code, rows_compared from both_sides
-    union all
-    select billing_period, billed_by, 5, 'provider_rounding', provider_rounding, currency_code, rows_compared from both_sides
-    union all
-    select billing_period, billed_by, 6, 'estimated_accrual', estimated_cost, currency_code, rows_compared from both_sides
-    union all
-    select billing_period, billed_by, 7, 'rounding', rounding, currency_code, rows_compared from both_sides
-    union all
-    select billing_period, billed_by, 8, 'charged', charged_cost, currency_code, rows_compared from both_sides
-    union all
-    select
-        billing_period, billed_by, 9, 'remainder',
-        (billed_cost + prepaid_bought + prepaid_drawn + on_prem + provider_rounding + estimated_cost + rounding - charged_cost)
-            ::decimal(38, 20),
-        currency_code, rows_compared
+    {%- for term, cost in {
+        'billed': 'billed_cost',
+        'prepaid_bought': 'prepaid_bought',
+        'prepaid_drawn': 'prepaid_drawn',
+        'on_prem': 'on_prem',
+        'provider_rounding': 'provider_rounding',
+        'estimated_accrual': 'estimated_cost',
+        'rounding': 'rounding',
+        'charged': 'charged_cost',
+        'remainder': '(billed_cost + prepaid_bought + prepaid_drawn + on_prem + provider_rounding + estimated_cost + rounding - charged_cost)'
+            '::decimal(38, 20)',
+    }.items() %}
+    select billing_period, billed_by, {{ loop.index }} as term_order, '{{ term }}' as term, {{ cost }} as cost, currency_code, rows_compared
     from both_sides
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 )
 
 select
