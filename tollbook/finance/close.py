@@ -233,11 +233,14 @@ def _with_statements(workspace: Workspace, report: CloseReport, tell: Tell) -> C
 
 
 def _closed_already(db, workspace: Workspace, period: date) -> ClosedAlready:
-    closed_at, folder = periods.last_close(db, period)
+    last = periods.last_close(db, period)
     (issued,) = db.execute(
-        "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, closed_at]
+        "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, last.recorded_at]
     ).fetchone()
-    said = f"{period:%Y-%m} is closed already (at {closed_at:%Y-%m-%d %H:%M} UTC, kept in {workspace.closed / folder})"
+    said = f"{period:%Y-%m} is closed already (at {last.recorded_at:%Y-%m-%d %H:%M} UTC"
+    if last.folder is None:
+        return ClosedAlready(f"{said}, without statements: nothing of it was frozen). `tollbook reopen {period:%Y-%m}` opens it.")
+    said += f", kept in {workspace.closed / last.folder})"
     if not issued:
         return ClosedAlready(f"{said}, but its statements were not written: `tollbook statements {period:%Y-%m}` writes them.")
     return ClosedAlready(

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import NamedTuple
 
 import duckdb
 
 from tollbook.errors import TollbookError
 from tollbook.finance.ledger import closed_periods
+
+
+class Close(NamedTuple):
+    """One close of a month: when, and what it froze (folder and hash; None where it froze nothing). The first of a month is number 1."""
+
+    recorded_at: datetime
+    folder: str | None
+    content_hash: str | None
+    number: int
 
 
 def record(
@@ -69,9 +79,17 @@ def kept_after(db: duckdb.DuckDBPyConnection, period: date, moment: datetime) ->
     ).fetchone()
 
 
-def last_close(db: duckdb.DuckDBPyConnection, period: date) -> tuple[datetime, str] | None:
-    """When ``period`` was closed last and the folder that keeps it; None where it never was."""
-    return db.execute(
-        "select recorded_at, folder from ledger.period_events where accounting_period = ? and event = 'closed' order by recorded_at desc limit 1",
+def closes(db: duckdb.DuckDBPyConnection, period: date) -> list[Close]:
+    """Every close of ``period``, the first one first."""
+    rows = db.execute(
+        "select recorded_at, folder, content_hash from ledger.period_events where accounting_period = ? and event = 'closed'"
+        " order by recorded_at",
         [period],
-    ).fetchone()
+    ).fetchall()
+    return [Close(*row, number) for number, row in enumerate(rows, 1)]
+
+
+def last_close(db: duckdb.DuckDBPyConnection, period: date) -> Close | None:
+    """The last close of ``period``; None where it was never closed."""
+    found = closes(db, period)
+    return found[-1] if found else None
