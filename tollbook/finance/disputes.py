@@ -119,7 +119,15 @@ def listed(db: duckdb.DuckDBPyConnection, until: datetime, statement_id: str | N
     if statement_id is not None:
         _statement(db, statement_id)
     query = f"from ({STANDING}) where $statement is null or statement_id = $statement order by raised_at"
-    return records(db, query, {"until": until, "statement": statement_id})
+    return in_coins(records(db, query, {"until": until, "statement": statement_id}))
+
+
+def in_coins(found: list[dict]) -> list[dict]:
+    """Disputes with their amounts in the decimals of their currency."""
+    for row in found:
+        digits = minor_units(row["currency_code"] or "")
+        row |= {name: round(row[name], digits) for name in ("stated_amount", "disputed_amount")}
+    return found
 
 
 def table(found: list[dict]) -> Table:
