@@ -117,7 +117,10 @@ def test_how_a_moment_is_written(known):
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ("yesterday", "`yesterday` is no moment: write 2026-10-05T12:00 .UTC., 2026-10-05, close:2026-09 or now"),
+        (
+            "yesterday",
+            "`yesterday` is no moment: write 2026-10-05T12:00 .UTC., 2026-10-05, close:2026-09 .the last close., close:2026-09/1",
+        ),
         ("close:2026-13", "`2026-13` is no month"),
         ("close:2026-08", "2026-08 was never closed; these were: 2026-09"),
     ],

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tollbook.finance.statements.lines import digits_of, money, spread
+from tollbook.finance.currencies import coins, minor_units
+from tollbook.finance.statements.lines import money, spread
 
 AMOUNTS = st.decimals(min_value=-(10**7), max_value=10**7, places=12, allow_nan=False) | st.sampled_from(
     [Decimal(said) for said in ("0", "0.005", "-0.005", "0.004999999999", "-1.995", "0.333333333333", "100")]
@@ -33,7 +34,7 @@ def rounded(db, statements, digits):
 
 
 @settings(max_examples=60, deadline=None)
-@given(statements=STATEMENTS, digits=st.sampled_from([0, 2]))
+@given(statements=STATEMENTS, digits=st.sampled_from([0, 2, 3, 4]))
 def test_lines_add_up_to_statements_and_statements_to_the_month(statements, digits):
     with duckdb.connect() as db:
         rows = rounded(db, statements, digits)
@@ -69,6 +70,16 @@ def test_large_amounts_keep_every_cent():
     assert [row[4] for row in rows] == [Decimal("12345678901234.56"), Decimal("0.00")]
 
 
-@pytest.mark.parametrize(("currency", "digits"), [("USD", 2), ("EUR", 2), ("JPY", 0), ("KWD", 2)])
-def test_digits_are_those_of_the_currency_and_at_most_two(currency, digits):
-    assert digits_of(currency) == digits
+def test_whole_units_are_written_with_the_decimals_that_are_asked_for():
+    with duckdb.connect() as db:
+        found = db.execute(f"select {money('-1234567', 3)}, {money('1001', 0)}, {money('1001', 0, 2)}, {money('15374', 2)}").fetchone()
+    assert [str(amount) for amount in found] == ["-1234.567", "1001", "1001.00", "153.74"]
+
+
+@pytest.mark.parametrize(
+    ("currency", "digits", "said"),
+    [("USD", 2, "1,234.50"), ("EUR", 2, "1,234.50"), ("JPY", 0, "1,234"), ("KWD", 3, "1,234.500"), ("BHD", 3, "1,234.500"),
+     ("CLF", 4, "1,234.5000"), ("XXX", 2, "1,234.50")],
+)  # fmt: skip
+def test_digits_are_those_of_the_currency(currency, digits, said):
+    assert (minor_units(currency), coins(Decimal("1234.5"), currency)) == (digits, said)

@@ -90,25 +90,39 @@ def reopen(
 def statements(
     period: Period,
     draft: Annotated[bool, typer.Option("--draft", help="Of an open month, marked so; nothing is recorded.")] = False,
+    version: Annotated[
+        int | None,
+        typer.Option(help="Issue again what an earlier close stated: 1 for the first, as in 2026-09/CC-100/1. Nothing is recorded."),
+    ] = None,
     locale: Annotated[
         str | None, typer.Option(help="For all, such as de_DE; of a closed month with --out. Else as config/recipients.csv says, or en_US.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder; statements/<month> of the workspace by default.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Folder; by default statements/<month> of the workspace, of a later close statements/<month>-<version>."
+        ),
+    ] = None,
     recipient: Annotated[
         list[str] | None, typer.Option(help="Only this cost centre, bucket or tenant; may be given several times.")
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="PDFs beside the workbooks.")] = True,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Issue the statements of a closed month as XLSX and PDF, or with --draft those of an open one. Issuing again changes nothing."""
+    """Issue the statements of a closed month as XLSX and PDF, or with --draft those of an open one. Issuing again changes nothing; --version issues those of an earlier close."""
     from tollbook.finance import statements as issuing
 
-    write = issuing.issue_draft if draft else issuing.issue_closed
     opened = Workspace.open(workspace)
-    issued = write(opened, period.date(), out, locale=locale, recipients=recipient, pdf=pdf, tell=tell)
+    options = {"locale": locale, "recipients": recipient, "pdf": pdf, "tell": tell}
+    if draft and version is not None:
+        raise TollbookError("--version is of what was issued, --draft of what was not: give one of them.")
+    if draft:
+        issued = issuing.issue_draft(opened, period.date(), out, **options)
+    else:
+        issued = issuing.issue_closed(opened, period.date(), out, version, **options)
     table = Table("statement", "for", f"amount in {issued[0].currency}", "content hash")
     for statement in issued:
-        amount = f"{statement.stated_amount:,.2f}"
+        amount = f"{statement.stated_amount:,.{statement.digits}f}"
         said = (statement.statement_id, statement.recipient_kind.replace("_", " "), amount, statement.content_hash[:12])
         table.add_row(*map(escape, said))
     for column in table.columns:
@@ -117,7 +131,7 @@ def statements(
     table.columns[2].justify = "right"
     console.print(table, crop=False)
     total = sum(statement.stated_amount for statement in issued if statement.recipient_kind != "tenant")
-    tell(f"{total:,.2f} {issued[0].currency} charged; {len(issued)} statements in {issued[0].files[0].parent}")
+    tell(f"{total:,.{issued[0].digits}f} {issued[0].currency} charged; {len(issued)} statements in {issued[0].files[0].parent}")
 
 
 def _table(report: closing.CloseReport) -> Table:

@@ -35,7 +35,7 @@ FormatOption = Annotated[Format, typer.Option("--format", "-f")]
 FirstOption = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")]
 LastOption = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, itself too.")]
 DayArgument = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])]
-MOMENT = "2026-10-05T12:00 (UTC), 2026-10-05, close:2026-09 or now."
+MOMENT = "2026-10-05T12:00 (UTC), 2026-10-05, close:2026-09, close:2026-09/1 (its first close) or now."
 AsOfOption = Annotated[str, typer.Option("--as-of", help=f"As known then: {MOMENT}")]
 
 

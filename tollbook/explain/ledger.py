@@ -18,6 +18,7 @@ from tollbook.errors import TollbookError
 from tollbook.explain.evidence import EXACT_DIGITS, Evidence
 from tollbook.explain.lines import exact, limited, remainder
 from tollbook.finance import periods
+from tollbook.finance.currencies import coins
 from tollbook.finance.ledger import BY_HAND, SECTION
 from tollbook.finance.tables import KEYS
 from tollbook.warehouse.records import records
@@ -57,7 +58,7 @@ def statement(db: duckdb.DuckDBPyConnection, closed: Path, statement_id: str, li
         )
         currency = head["currency_code"]
         said = (
-            f"[bold]statement {escape(statement_id)}: {exact(head['charged_cost'], currency)}[/] · stated {exact(head['stated_amount'], currency)}"
+            f"[bold]statement {escape(statement_id)}: {exact(head['charged_cost'], currency)}[/] · stated {coins(head['stated_amount'], currency)} {currency}"
             f" · {escape(head['recipient_kind'])} {escape(head['recipient'])}, as known at {head['known_at']}"
         )
         if line_number is None:

@@ -13,6 +13,7 @@ import duckdb
 
 from tollbook.errors import TollbookError
 from tollbook.finance import ledger
+from tollbook.finance.currencies import minor_units
 from tollbook.warehouse.rule_tables import BUCKETS
 
 #: The source that hand-made accruals bear: no delivery has them.
@@ -56,14 +57,6 @@ def book(db: duckdb.DuckDBPyConnection, run_id: str, recorded_at: datetime, peri
         "select *, null as invoice_id, null as commitment_id, null as tenant, null as project, null as service_name, null as gpu_model,"
         " null as model from accruals_missing",
     )
-
-
-def digits(currency: str) -> int:
-    """To how many decimals an amount of ``currency`` is booked: what is finer the general ledger rounds, and it never clears."""
-    # the languages of the world take a while to import
-    from babel.numbers import get_currency_precision
-
-    return get_currency_precision(currency)
 
 
 def checked(db: duckdb.DuckDBPyConnection, items: Sequence[Mapping]) -> list[tuple]:
@@ -111,8 +104,9 @@ def _checked(db: duckdb.DuckDBPyConnection, number: int, item: Mapping) -> tuple
     (currency,) = db.execute("select currency_code from config.workspace").fetchone()
     if item["currency_code"] != currency:
         raise refuse(f"its currency is {item['currency_code']}; the ledger is in {currency}.")
-    if cost != cost.quantize(Decimal(1).scaleb(-digits(currency)), context=_EXACT):
-        raise refuse(f"{cost} is finer than the coin of {currency}: at most {digits(currency)} decimals can be booked.")
+    # what is finer the general ledger rounds, and it never clears
+    if cost != cost.quantize(Decimal(1).scaleb(-minor_units(currency)), context=_EXACT):
+        raise refuse(f"{cost} is finer than the coin of {currency}: at most {minor_units(currency)} decimals can be booked.")
     team = (item["team"] or "").strip() or None
     if team and team.lower() in BUCKETS:
         raise refuse(f"{team!r} is a bucket, not a team; leave the team out and it is unowned.")

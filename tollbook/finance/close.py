@@ -253,13 +253,13 @@ def _with_statements(workspace: Workspace, report: CloseReport, tell: Tell) -> C
 
 def closed_already(db: duckdb.DuckDBPyConnection, workspace: Workspace, period: date) -> ClosedAlready:
     """What is said to who closes ``period`` (first of a month), which is closed, once more."""
-    closed_at, folder = periods.last_close(db, period)
-    if folder is None:
-        return ClosedAlready(f"{period:%Y-%m} is closed already, at {closed_at:%Y-%m-%d %H:%M} UTC; it was {periods.OPENING}.")
+    last = periods.last_close(db, period)
+    if last.folder is None:
+        return ClosedAlready(f"{period:%Y-%m} is closed already, at {last.recorded_at:%Y-%m-%d %H:%M} UTC; it was {periods.OPENING}.")
     (issued,) = db.execute(
-        "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, closed_at]
+        "select count(*) from ledger.statements where accounting_period = ? and known_at >= ?", [period, last.recorded_at]
     ).fetchone()
-    said = f"{period:%Y-%m} is closed already (at {closed_at:%Y-%m-%d %H:%M} UTC, kept in {workspace.closed / folder})"
+    said = f"{period:%Y-%m} is closed already (at {last.recorded_at:%Y-%m-%d %H:%M} UTC, kept in {workspace.closed / last.folder})"
     if not issued:
         return ClosedAlready(f"{said}, but its statements were not written: `tollbook statements {period:%Y-%m}` writes them.")
     return ClosedAlready(

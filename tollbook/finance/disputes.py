@@ -13,8 +13,9 @@ import duckdb
 
 from tollbook.errors import TollbookError
 from tollbook.finance import ledger
+from tollbook.finance.currencies import coins, minor_units
 from tollbook.pipeline import Tell, recorded
-from tollbook.report.formats import UNKNOWN, amount, moment, month
+from tollbook.report.formats import UNKNOWN, moment, month
 from tollbook.report.tables import Column, Row, Table
 from tollbook.warehouse import lock
 from tollbook.warehouse.records import records
@@ -67,7 +68,7 @@ def raise_dispute(
     workspace.require_warehouse()
     with lock.writing(workspace, "tollbook dispute raise", tell=tell), recorded(workspace, "dispute"), workspace.connect() as db:
         _say_who(by, note)
-        stated = _line(db, statement_id, line_number)
+        stated, currency = _line(db, statement_id, line_number)
         running = db.execute(
             "select dispute_id from ledger.disputes where statement_id = ? and line_number = ? group by dispute_id"
             " having arg_max(event, recorded_at) not in ('accepted', 'rejected')",
@@ -75,10 +76,10 @@ def raise_dispute(
         ).fetchone()
         if running:
             raise TollbookError(f"line {line_number} of {statement_id} is in dispute already: {running[0]}. Answer that one.")
-        disputed = stated if amount is None else _amount(amount, stated, f"line {line_number} of {statement_id}")
+        disputed = stated if amount is None else _amount(amount, stated, currency, f"line {line_number} of {statement_id}")
         (number,) = db.execute("select count(distinct dispute_id) + 1 from ledger.disputes").fetchone()
         _add(db, f"D-{number}", statement_id, line_number, "raised", by, note, disputed)
-    tell(f"D-{number}: {disputed} of line {line_number} of {statement_id} is disputed by {by}")
+    tell(f"D-{number}: {coins(disputed, currency)} of line {line_number} of {statement_id} is disputed by {by}")
     return f"D-{number}"
 
 
@@ -118,7 +119,15 @@ def listed(db: duckdb.DuckDBPyConnection, until: datetime, statement_id: str | N
     if statement_id is not None:
         _statement(db, statement_id)
     query = f"from ({STANDING}) where $statement is null or statement_id = $statement order by raised_at"
-    return records(db, query, {"until": until, "statement": statement_id})
+    return in_coins(records(db, query, {"until": until, "statement": statement_id}))
+
+
+def in_coins(found: list[dict]) -> list[dict]:
+    """Disputes with their amounts in the decimals of their currency."""
+    for row in found:
+        digits = minor_units(row["currency_code"] or "")
+        row |= {name: round(row[name], digits) for name in ("stated_amount", "disputed_amount")}
+    return found
 
 
 def table(found: list[dict]) -> Table:
@@ -130,7 +139,7 @@ def table(found: list[dict]) -> Table:
                 row["statement_id"],
                 str(row["line_number"]),
                 f"{row['component']}, {month(row['usage_period'])}",
-                f"{amount(row['disputed_amount'])} {row['currency_code'] or ''}".strip(),
+                f"{coins(row['disputed_amount'], row['currency_code'])} {row['currency_code'] or ''}".strip(),
                 row["status"],
                 f"{moment(row['raised_at'])} by {row['raised_by']}: {row['note']}",
                 UNKNOWN if row["last_at"] == row["raised_at"] else f"{moment(row['last_at'])}: {row['last_note']}",
@@ -163,8 +172,8 @@ def _statement(db: duckdb.DuckDBPyConnection, statement_id: str) -> tuple:
     return found
 
 
-def _line(db: duckdb.DuckDBPyConnection, statement_id: str, line_number: int) -> Decimal:
-    """What a line states."""
+def _line(db: duckdb.DuckDBPyConnection, statement_id: str, line_number: int) -> tuple[Decimal, str | None]:
+    """What a line states, and in which currency."""
     *of, version = _statement(db, statement_id)
     newer = db.execute(
         "select statement_id from ledger.statements where accounting_period = ? and recipient_kind = ? and recipient = ? and version > ?"
@@ -173,25 +182,27 @@ def _line(db: duckdb.DuckDBPyConnection, statement_id: str, line_number: int) ->
     ).fetchone()
     if newer:
         raise TollbookError(f"{newer[0]} took the place of {statement_id}: dispute a line of that one.")
-    lines = dict(
-        db.execute("select line_number, stated_amount from ledger.statement_lines where statement_id = ?", [statement_id]).fetchall()
-    )
+    found = db.execute(
+        "select line_number, stated_amount, currency_code from ledger.statement_lines where statement_id = ?", [statement_id]
+    ).fetchall()
+    lines = {number: (stated, currency) for number, stated, currency in found}
     if line_number not in lines:
         known = f"it has lines {min(lines)} to {max(lines)}." if lines else "it has no lines."
         raise TollbookError(f"{statement_id} has no line {line_number}; {known}")
     return lines[line_number]
 
 
-def _amount(said: str, stated: Decimal, of: str) -> Decimal:
+def _amount(said: str, stated: Decimal, currency: str | None, of: str) -> Decimal:
+    digits = minor_units(currency or "")
     try:
         value = Decimal(said)
     except InvalidOperation:
         value = None
-    if value is None or not value.is_finite() or value != round(value, 2):
-        raise TollbookError(f"`{said}` is no amount in {of}: write it as 12.34.")
+    if value is None or not value.is_finite() or value != round(value, digits):
+        raise TollbookError(f"`{said}` is no amount in {of}: write it as {Decimal('12.34'):.{digits}f}.")
     if not min(stated, Decimal(0)) <= value <= max(stated, Decimal(0)) or not value:
-        raise TollbookError(f"{value} is no part of what {of} states, {stated}; leave --amount out to dispute all of it.")
-    return round(value, 2)
+        raise TollbookError(f"{value} is no part of what {of} states, {coins(stated, currency)}; leave --amount out to dispute all of it.")
+    return value
 
 
 def _add(
@@ -206,6 +217,6 @@ def _add(
 ) -> None:
     db.execute(
         "insert into ledger.disputes by name select ? as dispute_id, ? as statement_id, ? as line_number, ? as event,"
-        " ?::timestamp as recorded_at, ? as said_by, ? as note, ?::decimal(38, 2) as disputed_amount",
+        " ?::timestamp as recorded_at, ? as said_by, ? as note, ? as disputed_amount",
         [dispute_id, statement_id, line_number, event, ledger.next_moment(db), by.strip(), note.strip(), disputed],
     )

@@ -11,6 +11,7 @@ import duckdb
 
 from tollbook import __version__
 from tollbook.errors import TollbookError
+from tollbook.finance.currencies import minor_units
 from tollbook.sources.typing import text
 
 MANIFEST = "manifest.json"
@@ -95,6 +96,8 @@ def freeze(db: duckdb.DuckDBPyConnection, period: date, known_at: datetime, curr
         "period": f"{period:%Y-%m}",
         "known_at": known_at.isoformat(),
         "currency_code": currency,
+        # what a currency has may be counted otherwise one day
+        "minor_units": minor_units(currency),
         "tollbook": __version__,
         "files": files,
     }

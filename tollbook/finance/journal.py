@@ -19,9 +19,9 @@ from itertools import groupby
 from pathlib import Path
 
 import duckdb
-from babel.numbers import get_currency_precision
 
 from tollbook.errors import ConfigError, TollbookError
+from tollbook.finance.currencies import minor_units
 from tollbook.warehouse import config
 from tollbook.warehouse.records import records
 
@@ -229,7 +229,7 @@ def _in_coins(period: date, key: tuple, entry: list[dict], newest: datetime) -> 
     currency = entry[0]["currency_code"]
     # what is taken back is rounded as it was booked: of equals, the same line gets the coin
     sign = -1 if entry[0]["kind"] == "accrual_reversal" else 1
-    amounts = [sign * amount for amount in rounded([sign * row["cost"] for row in entry], get_currency_precision(currency))]
+    amounts = [sign * amount for amount in rounded([sign * row["cost"] for row in entry], minor_units(currency))]
     kept = [(row, amount) for row, amount in zip(entry, amounts, strict=True) if amount]
     for line_number, (row, amount) in enumerate(kept, 1):
         yield Line(

@@ -14,7 +14,7 @@ from tollbook.report.formats import amount, count, month
 from tollbook.report.tables import Row, Table, headings
 from tollbook.warehouse.records import records
 
-_CLOSE = re.compile(r"close:(\d{4}-\d{2})")
+_CLOSE = re.compile(r"close:(\d{4}-\d{2})(?:/(\d+))?")
 _LEDGER = """
 with posted as (
     select run_id, recorded_at, count(*) as postings, accounting_period, reason,
@@ -26,7 +26,8 @@ runs as (
     select
         recorded_at, run_id, 'posted' as event, null::date as accounting_period,
         string_agg(distinct strftime(accounting_period, '%Y-%m'), ', ' order by strftime(accounting_period, '%Y-%m')) as posted_in,
-        sum(postings)::bigint as postings, sum(posted_cost)::decimal(38, 12) as posted_cost, null as said_by, null as note
+        sum(postings)::bigint as postings, sum(posted_cost)::decimal(38, 12) as posted_cost, null as said_by, null as note,
+        null::bigint as close_number
     from posted group by recorded_at, run_id
 ),
 
@@ -41,7 +42,11 @@ reasons as (
 
 select runs.*, reasons.by_reason from runs left join reasons using (run_id, recorded_at)
 union all
-select recorded_at, null, event, accounting_period, null, null, null, approved_by, reason, null from ledger.period_events
+select
+    recorded_at, null, event, accounting_period, null, null, null, approved_by, reason,
+    -- the opening balance is no close of its own
+    case when folder is not null then row_number() over (partition by accounting_period, folder is null order by recorded_at) end, null
+from ledger.period_events
 order by recorded_at, event, accounting_period
 """
 
@@ -66,23 +71,23 @@ def now(db: duckdb.DuckDBPyConnection) -> Moment:
 
 def parse(db: duckdb.DuckDBPyConnection, said: str) -> Moment:
     """A moment as people say it: ``2026-10-05T12:00`` (UTC unless it names an offset), ``2026-10-05`` (its first moment), ``now``,
-    or ``close:2026-09``, when that month was closed last.
+    ``close:2026-09``, when that month was closed last, or ``close:2026-09/1``, when it was closed first.
 
     Raises:
-        TollbookError: it is none of these, or the month was never closed.
+        TollbookError: it is none of these, or the month was never, or not so often, closed.
     """
     said = said.strip()
     newest = now(db)
     if said == "now":
         return newest
     if match := _CLOSE.fullmatch(said):
-        return Moment(_closed_at(db, period(match[1])), said)
+        return Moment(_closed_at(db, period(match[1]), match[2] and int(match[2])), said)
     try:
         at = datetime.fromisoformat(said)
     except (ValueError, OverflowError):
         raise TollbookError(
-            f"`{said}` is no moment: write 2026-10-05T12:00 (UTC), 2026-10-05, close:2026-09 or now. `tollbook ledger runs` lists"
-            " when something was recorded."
+            f"`{said}` is no moment: write 2026-10-05T12:00 (UTC), 2026-10-05, close:2026-09 (the last close), close:2026-09/1 (the first)"
+            " or now. `tollbook ledger runs` lists when something was recorded."
         ) from None
     if at.tzinfo is not None:
         at = at.astimezone(UTC).replace(tzinfo=None)
@@ -103,7 +108,7 @@ def period(said: str) -> date:
 
 def recorded(db: duckdb.DuckDBPyConnection) -> list[dict]:
     """What was recorded, oldest first: a row per run that posted something (``posted_cost``: what is charged more or less, and
-    ``by_reason``) and per month closed or reopened."""
+    ``by_reason``) and per month closed (``close_number``: 1 the first time) or reopened."""
     return records(db, _LEDGER)
 
 
@@ -117,7 +122,10 @@ def table(found: list[dict]) -> Table:
             cells.append(Row((_moment(row), what, amount(row["posted_cost"]), why, row["run_id"])))
         else:
             who = f"by {row['said_by']}" + (f": {row['note']}" if row["note"] else "")
-            cells.append(Row((_moment(row), f"{month(row['accounting_period'])} {row['event']}", "", who, ""), "bucket"))
+            what = f"{month(row['accounting_period'])} {row['event']}"
+            if row["close_number"]:
+                what += f" (close:{month(row['accounting_period'])}/{row['close_number']})"
+            cells.append(Row((_moment(row), what, "", who, ""), "bucket"))
     return Table(
         "ledger-runs",
         "What the ledger recorded",
@@ -128,13 +136,19 @@ def table(found: list[dict]) -> Table:
     )
 
 
-def _closed_at(db: duckdb.DuckDBPyConnection, closed: date) -> datetime:
-    found = periods.last_close(db, closed)
-    if found is None:
+def _closed_at(db: duckdb.DuckDBPyConnection, closed: date, number: int | None) -> datetime:
+    found = periods.closes(db, closed)
+    if not found:
         months = [row[0] for row in db.execute("select distinct accounting_period from ledger.period_events order by 1").fetchall()]
         known = f"these were: {', '.join(month(one) for one in months)}." if months else "no month was."
         raise TollbookError(f"{month(closed)} was never closed; {known}")
-    return found[0]
+    if number is None:
+        return found[-1].recorded_at
+    for one in found:
+        if one.number == number:
+            return one.recorded_at
+    known = ", ".join(f"close:{month(closed)}" + (f"/{one.number}" if one.number else "") for one in found)
+    raise TollbookError(f"there is no close:{month(closed)}/{number}; there are: {known}.")
 
 
 def _moment(row: dict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import NamedTuple
 
 import duckdb
 
@@ -11,6 +12,16 @@ from tollbook.finance.ledger import closed_periods
 
 #: What there is to say of a month that the opening balance closed: no close kept a folder of it.
 OPENING = "settled before the ledger began: nothing was frozen; reopen and close it to state it"
+
+
+class Close(NamedTuple):
+    """One close of a month: when, what it froze (folder and hash), and its number, 1 for the first. The opening balance froze nothing and
+    has no number."""
+
+    recorded_at: datetime
+    folder: str | None
+    content_hash: str | None
+    number: int | None
 
 
 def record(
@@ -79,14 +90,22 @@ def kept_after(db: duckdb.DuckDBPyConnection, period: date, moment: datetime) ->
     ).fetchone()
 
 
-def last_close(db: duckdb.DuckDBPyConnection, period: date) -> tuple[datetime, str | None] | None:
-    """When ``period`` was closed last and the folder that keeps it (None: the opening balance closed it); None where it never was."""
-    return db.execute(
-        "select recorded_at, folder from ledger.period_events where accounting_period = ? and event = 'closed' order by recorded_at desc limit 1",
+def closes(db: duckdb.DuckDBPyConnection, period: date) -> list[Close]:
+    """Every close of ``period``, the first one first."""
+    rows = db.execute(
+        "select recorded_at, folder, content_hash, case when folder is not null then count(folder) over (order by recorded_at) end"
+        " from ledger.period_events where accounting_period = ? and event = 'closed' order by recorded_at",
         [period],
-    ).fetchone()
+    ).fetchall()
+    return [Close(*row) for row in rows]
+
+
+def last_close(db: duckdb.DuckDBPyConnection, period: date) -> Close | None:
+    """The last close of ``period``; None where it was never closed."""
+    found = closes(db, period)
+    return found[-1] if found else None
 
 
 def is_opening(db: duckdb.DuckDBPyConnection, period: date) -> bool:
     """Whether ``period`` is closed by the opening balance: settled before the ledger began, with nothing kept of it."""
-    return period in closed_periods(db) and last_close(db, period)[1] is None
+    return period in closed_periods(db) and last_close(db, period).folder is None

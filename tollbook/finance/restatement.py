@@ -13,7 +13,7 @@ import duckdb
 
 from tollbook.errors import TollbookError
 from tollbook.finance.as_of import DIMENSIONS
-from tollbook.finance.disputes import STANDING
+from tollbook.finance.disputes import STANDING, in_coins
 from tollbook.finance.ledger import BILLS
 from tollbook.finance.moments import Moment
 from tollbook.warehouse.records import records
@@ -76,7 +76,7 @@ def restate(db: duckdb.DuckDBPyConnection, since: Moment, until: Moment, period:
         runs=ask(_RUNS),
         deliveries=ask(_DELIVERIES),
         rules=rules,
-        disputes=records(db, _DISPUTES, given),
+        disputes=in_coins(records(db, _DISPUTES, given)),
         periods=records(db, _PERIODS, {"since": since.at, "until": until.at}),
     )
 

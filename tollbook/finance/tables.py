@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
+#: What is stated: no currency has more than four decimals.
+STATED = "decimal(38, 4)"
 #: What a posting is told apart by; the ledger is brought to ``int_ledger_lines`` by these.
 KEYS = {
     "account": "varchar",
@@ -83,7 +85,7 @@ TABLES = {
         "locale": "varchar",
         "currency_code": "varchar",
         "charged_cost": "decimal(38, 12)",
-        "stated_amount": "decimal(38, 2)",
+        "stated_amount": STATED,
         "content_hash": "varchar",
         "folder": "varchar",
     },
@@ -101,7 +103,7 @@ TABLES = {
         "project": "varchar",
         "reason": "varchar",
         "charged_cost": "decimal(38, 12)",
-        "stated_amount": "decimal(38, 2)",
+        "stated_amount": STATED,
         "currency_code": "varchar",
     },
     # one row per thing said of a disputed line, in the order in which it was said
@@ -113,18 +115,23 @@ TABLES = {
         "recorded_at": "timestamp",
         "said_by": "varchar",
         "note": "varchar",
-        "disputed_amount": "decimal(38, 2)",
+        "disputed_amount": STATED,
     },
 }
 
 
 def ensure(db: duckdb.DuckDBPyConnection) -> None:
-    """Make what is missing; add columns that a newer version of Tollbook knows. What is recorded stays as it is."""
+    """Make what is missing; add columns that a newer version of Tollbook knows, and give others the decimals that it keeps.
+
+    What is recorded stays as it is: a type only ever gives way to one that holds all of it.
+    """
     db.execute("create schema if not exists ledger")
     db.execute("create table if not exists meta.unposted_days (usage_date date)")
     for table, columns in TABLES.items():
         db.execute(f"create table if not exists ledger.{table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
-        present = {row[0] for row in db.execute(f"describe ledger.{table}").fetchall()}
+        present = {row[0]: row[1].lower().replace(",", ", ") for row in db.execute(f"describe ledger.{table}").fetchall()}
         for name, kind in columns.items():
             if name not in present:
                 db.execute(f"alter table ledger.{table} add column {name} {kind}")
+            elif present[name] != kind:
+                db.execute(f"alter table ledger.{table} alter column {name} set data type {kind}")

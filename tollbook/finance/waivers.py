@@ -13,6 +13,7 @@ import duckdb
 from tollbook.errors import ConfigError, TollbookError
 from tollbook.finance import accruals
 from tollbook.finance.close_checks import WAIVABLE, Check
+from tollbook.finance.currencies import coins, minor_units
 from tollbook.sources.typing import reason, text, typed
 from tollbook.warehouse.rule_files import refuse_ragged
 from tollbook.workspace import Workspace
@@ -77,7 +78,7 @@ def of_file(workspace: Workspace, period: date) -> list[Waiver]:
             raise ConfigError(f"{file}: column missing or unknown: {', '.join(wrong)}. Its columns are {', '.join(COLUMNS)}.")
         for name in set(COLUMNS) - present:
             db.execute(f"alter table waivers add column {name} varchar")
-        decimals = accruals.digits(workspace.currency)
+        decimals = minor_units(workspace.currency)
         exact, _ = typed("accrual_cost", "VARCHAR", "decimal(38, 20)")
         amount, failed = typed("accrual_cost", "VARCHAR", COLUMNS["accrual_cost"])
         checks = (*WAIVABLE, ACCRUAL)
@@ -154,13 +155,12 @@ def accrual(db: duckdb.DuckDBPyConnection, period: date, waivers: Sequence[Waive
         return Check(ACCRUAL, "fail", str(error), threshold, f"Mend it in config/{FILE}.")
     if not rows:
         return Check(ACCRUAL, "pass", "nothing is accrued by hand", threshold)
-    digits = accruals.digits(currency)
     said = [
         f"{item}: "
-        + (f"{cost:,.{digits}f} {currency}, {team or 'unowned'}, {biller or 'no biller'}" if cost else "accrued before, taken back")
+        + (f"{coins(cost, currency)} {currency}, {team or 'unowned'}, {biller or 'no biller'}" if cost else "accrued before, taken back")
         for item, cost, team, biller, _ in rows
     ]
-    said.append(f"{sum(row[1] for row in rows):,.{digits}f} {currency} in all")
+    said.append(f"{coins(sum(row[1] for row in rows), currency)} {currency} in all")
     return Check(ACCRUAL, "pass", "; ".join(said), threshold, f"Booked in {period:%Y-%m}, taken back in the next open month.")
 
 

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from tollbook.finance.as_of import DIMENSIONS, label
+from tollbook.finance.currencies import coins
 from tollbook.finance.restatement import Restatement
 from tollbook.report.formats import UNKNOWN, amount, count, counted, moment, month, plain, total
 from tollbook.report.tables import Column, Row, Table, headings, in_currency
@@ -235,7 +236,7 @@ def _disputes(of: Restatement) -> Table:
                     row["dispute_id"],
                     f"{row['statement_id']} line {row['line_number']}",
                     f"{month(row['usage_period'])} {row['component']}",
-                    amount(row["disputed_amount"]),
+                    coins(row["disputed_amount"], row["currency_code"]),
                     f"{row['status']} {moment(row['last_at'])}",
                     f"{row['raised_by']}: {row['note']}",
                     after,

@@ -15,7 +15,8 @@ import duckdb
 
 from tollbook.errors import TollbookError
 from tollbook.finance import freeze
-from tollbook.finance.statements.lines import READ, digits_of, money, prepare, spread
+from tollbook.finance.currencies import minor_units
+from tollbook.finance.statements.lines import READ, money, prepare, spread
 
 #: Who a statement may be for: who pays, what nobody pays for, and whose tokens they were.
 KINDS = ("cost_centre", "bucket", "tenant")
@@ -51,6 +52,11 @@ class Statement:
         return self.content["currency_code"]
 
     @property
+    def digits(self) -> int:
+        """How many decimals its amounts have."""
+        return self.content["digits"]
+
+    @property
     def charged_cost(self) -> Decimal:
         return Decimal(self.content["charged_cost"])
 
@@ -81,11 +87,10 @@ def statements_of(db: duckdb.DuckDBPyConnection, folder: Path, period: date) -> 
         raise TollbookError(
             f"{folder} was frozen by Tollbook {manifest['tollbook']} without {', '.join(missing)}: use that version for it."
         )
-    digits = digits_of(manifest["currency_code"])
+    digits, decimals = _digits(manifest)
     prepare(db, folder, period, digits)
-    stated = {
-        name: _by_recipient(db, query.format(stated=money("stated", digits), **_more(digits)), period) for name, query in _QUERIES.items()
-    }
+    asked = _asked(digits, decimals)
+    stated = {name: _by_recipient(db, query.format(**asked), period) for name, query in _QUERIES.items()}
     if not stated["totals"]:
         raise TollbookError(f"nothing is charged in {period:%Y-%m}, so there is nothing to state. Are its bills loaded and posted?")
     _prove(db, period)
@@ -109,12 +114,20 @@ def statements_of(db: duckdb.DuckDBPyConnection, folder: Path, period: date) -> 
             "tollbook": manifest["tollbook"],
             **total,
             # nothing is known of a month before the ledger begins, which is not the same as 0
-            "stated_before": before[0]["stated_amount"] if before else "0.00" if has_before else None,
+            "stated_before": before[0]["stated_amount"] if before else f"{0:.{decimals}f}" if has_before else None,
             "parts": parts,
             **{name: stated[name].get(key, []) for name in _QUERIES if name not in ("totals", "before", "parts")},
         }
         found.append(Statement(kind, recipient, period, content))
     return found
+
+
+def _digits(manifest: dict[str, Any]) -> tuple[int, int]:
+    """Of what units amounts are, and with how many decimals they are written."""
+    if "minor_units" in manifest:
+        return manifest["minor_units"], manifest["minor_units"]
+    # months frozen by earlier versions go on being stated as they were: with two decimals, and in no finer units
+    return min(minor_units(manifest["currency_code"]), 2), 2
 
 
 def _by_recipient(db: duckdb.DuckDBPyConnection, query: str, period: date) -> dict[tuple[str, str], list[dict]]:
@@ -168,13 +181,14 @@ where table_name = 'policies' and json_extract_string(content, '$.policy') = 'ch
 """
 
 
-def _more(digits: int) -> dict[str, str]:
+def _asked(digits: int, decimals: int) -> dict[str, str]:
     """What the queries have in common, as SQL."""
     shared = spread("shared_amounts", ["recipient_kind", "recipient"], ["step", "rule", "shared_cost_of", "method", "component"], digits)
     return {
         "now": "accounting_period = $period::date",
         "shared": f"({shared})",
-        **{f"{name}_money": money(f"{name}_stated", digits) for name in ("now", "before", "volume", "rate")},
+        "stated": money("stated", digits, decimals),
+        **{f"{name}_money": money(f"{name}_stated", digits, decimals) for name in ("now", "before", "volume", "rate")},
         "payer": "unnest([{recipient_kind: 'cost_centre', recipient: coalesce(cost_centre, team)},"
         " {recipient_kind: 'bucket', recipient: bucket}, {recipient_kind: 'tenant', recipient: tenant}], recursive := true)",
     }

@@ -6,7 +6,9 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
@@ -32,6 +34,7 @@ def issue(
     folder: Path,
     out: Path,
     draft: bool = False,
+    again: bool = False,
     locale: str | None = None,
     recipients: Sequence[str] | None = None,
     pdf: bool = True,
@@ -41,14 +44,33 @@ def issue(
 
     Unless it is a draft they are recorded in ``ledger.statements`` and ``ledger.statement_lines``, in one transaction: once for each
     frozen folder. What is issued again from the same folder is the same statement; another folder, frozen after a reopening, makes
-    its next version. ``recipients`` restricts to some (a cost centre, bucket or tenant). The locale is ``locale``, else that in which the
-    statement was issued before, else that of ``config/recipients.csv``.
+    its next version: the number of that close. With ``again`` only what was issued from the folder before is written, with the disputes
+    of then; nothing is recorded, and no file that says something else is replaced. ``recipients`` restricts to some (a cost centre,
+    bucket or tenant). The locale is ``locale``, else that in which the statement was issued before, else that of ``config/recipients.csv``.
 
     Raises:
         TollbookError: the folder is not what was frozen, nothing is charged, nobody is called so, or a statement that was issued
-            from this folder would say something else now; nothing is recorded then.
+            from this folder would say something else now; nothing is recorded then. With ``again`` also: it was never issued from it,
+            or another file is in its place; nothing is written then.
     """
-    with lock.writing(workspace, "tollbook statements", tell=tell), workspace.connect() as db:
+    with lock.writing(workspace, "tollbook statements", tell=tell), _scratch(workspace) as scratch:
+        return _issued(workspace, period, folder, out, scratch, draft, again, locale, recipients, pdf)
+
+
+def _issued(
+    workspace: Workspace,
+    period: date,
+    folder: Path,
+    out: Path,
+    scratch: Path,
+    draft: bool = False,
+    again: bool = False,
+    locale: str | None = None,
+    recipients: Sequence[str] | None = None,
+    pdf: bool = True,
+) -> list[Statement]:
+    """What ``issue`` does, in a folder of its own; the lock is held."""
+    with workspace.connect() as db:
         schema.ensure(db)
         config.replace(db, "recipients", workspace.config / "recipients.csv")
         freeze.manifest_of(folder, None if draft else periods.hash_of(db, _name_of(workspace, folder)))
@@ -61,46 +83,54 @@ def issue(
             of_rules = known.get((statement.recipient_kind, statement.recipient), {}).get("locale")
             statement.locale = locale or spoken.get((statement.recipient_kind, statement.recipient)) or of_rules or DEFAULT
         new = [] if draft else _number(db, statements, period, kept_as)
-        _add_disputes(db, statements)
-        workspace.temp.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=workspace.temp) as temporary:
-            _write(statements, known, Path(temporary), pdf)
-            out.mkdir(parents=True, exist_ok=True)
-            for statement in statements:
-                statement.files = [Path(shutil.move(file, out / file.name)) for file in statement.files]
-            # last: what is recorded as issued is there to be sent
-            if new:
-                _record(db, new, period, kept_as)
+        if again:
+            statements = _issued_before(statements, new, bool(recipients))
+            _add_disputes_of_then(db, statements)
+        else:
+            _add_disputes(db, statements, datetime.max)
+        _write(statements, known, scratch, pdf)
+        if again:
+            _refuse_to_replace(statements, out)
+        out.mkdir(parents=True, exist_ok=True)
+        for statement in statements:
+            statement.files = [Path(shutil.move(file, out / file.name)) for file in statement.files]
+        # last: what is recorded as issued is there to be sent
+        if new and not again:
+            _record(db, new, period, kept_as)
     return statements
 
 
-def issue_closed(workspace: Workspace, period: date, out: Path | None = None, **options) -> list[Statement]:
-    """``issue`` from the folder that the last close of ``period`` kept, to ``statements/<month>`` by default.
+def issue_closed(workspace: Workspace, period: date, out: Path | None = None, version: int | None = None, **options) -> list[Statement]:
+    """``issue`` from the folder that the last close of ``period`` kept, to ``statements/<folder>`` by default; or issue ``again`` what was
+    issued from that of its close number ``version``, though the month be open since.
 
     What stands there is what was sent: another ``locale`` goes to another folder.
 
     Raises:
-        TollbookError: the month is not closed, or only by the opening balance; or a locale is given and no other folder.
+        TollbookError: the month is not closed or only by the opening balance, was not closed so often, or a locale is given and no other
+            folder.
     """
     workspace.require_warehouse()
     with workspace.connect() as db:
         schema.ensure(db)
         closed = period in ledger.closed_periods(db)
-        last = periods.last_close(db, period)
-    if not closed:
+        closes = periods.closes(db, period)
+    if version is None and not closed:
         raise TollbookError(
             f"{period:%Y-%m} is not closed, so its statements cannot be issued. Close it with `tollbook close {period:%Y-%m}`,"
-            " or see what they would say with --draft."
+            " or see what they would say with --draft." + (" What was issued before, --version issues again." if closes else "")
         )
-    if last[1] is None:
+    close = closes[-1] if version is None else _close_of(period, closes, version)
+    if close.folder is None:
         raise TollbookError(f"{period:%Y-%m} was {periods.OPENING}.")
-    sent = workspace.statements / last[1]
+    options["again"] = version is not None
+    sent = workspace.statements / close.folder
     if options.get("locale") and (out is None or out.resolve() == sent.resolve()):
         raise TollbookError(
             f"nothing was written: {sent} keeps the statements of {period:%Y-%m} in the language in which they were issued."
             f" Give another folder with --out for those in {options['locale']}."
         )
-    return issue(workspace, period, workspace.closed / last[1], out or sent, **options)
+    return issue(workspace, period, workspace.closed / close.folder, out or sent, **options)
 
 
 def issue_draft(
@@ -112,17 +142,58 @@ def issue_draft(
         TollbookError: the newest build is not posted, or nothing is charged in the month.
     """
     workspace.require_warehouse()
-    with lock.writing(workspace, "tollbook statements --draft", tell=tell):
-        workspace.temp.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=workspace.temp) as temporary:
-            folder = Path(temporary) / "month"
-            with workspace.connect() as db:
-                schema.ensure(db)
-                if not ledger.is_posted(db):
-                    raise TollbookError("the ledger does not have the newest build yet. Run `tollbook run`, or `tollbook post`, first.")
-                freeze.freeze(db, period, ledger.next_moment(db), workspace.currency, folder, evidence=False)
-            out = out or workspace.statements / f"{period:%Y-%m}-draft"
-            return issue(workspace, period, folder, out, draft=True, tell=tell, **options)
+    with lock.writing(workspace, "tollbook statements --draft", tell=tell), _scratch(workspace) as scratch:
+        folder = scratch / "month"
+        with workspace.connect() as db:
+            schema.ensure(db)
+            if not ledger.is_posted(db):
+                raise TollbookError("the ledger does not have the newest build yet. Run `tollbook run`, or `tollbook post`, first.")
+            freeze.freeze(db, period, ledger.next_moment(db), workspace.currency, folder, evidence=False)
+        out = out or workspace.statements / f"{period:%Y-%m}-draft"
+        return _issued(workspace, period, folder, out, scratch, draft=True, **options)
+
+
+@contextmanager
+def _scratch(workspace: Workspace) -> Iterator[Path]:
+    """A folder for what is not whole yet, gone at the end. Whoever holds the lock is alone: what is there already was left by the killed."""
+    workspace.temp.mkdir(exist_ok=True)
+    for leftover in workspace.temp.glob("statements-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="statements-", dir=workspace.temp) as temporary:
+        yield Path(temporary)
+
+
+def _close_of(period: date, closes: Sequence[periods.Close], version: int) -> periods.Close:
+    for close in closes:
+        if close.number == version:
+            return close
+    if not closes:
+        raise TollbookError(f"{period:%Y-%m} was never closed, so no statements of it were issued.")
+    kept = [close for close in closes if close.number is not None]
+    if not kept:
+        raise TollbookError(f"{period:%Y-%m} was {periods.OPENING}.")
+    known = ", ".join(f"{close.number} (closed {close.recorded_at:%Y-%m-%d %H:%M} UTC)" for close in kept)
+    raise TollbookError(f"there is no version {version} of the statements of {period:%Y-%m}. There are: {known}.")
+
+
+def _issued_before(statements: list[Statement], new: list[Statement], named: bool) -> list[Statement]:
+    """The statements without the ``new`` ones, which were never issued; none of those may be asked for by name."""
+    never = [statement.statement_id for statement in new]
+    if len(never) == len(statements) or (named and never):
+        raise TollbookError(
+            f"never issued, so not issued again: {', '.join(never)}. `tollbook statements` without --version issues what is new of the last close."
+        )
+    return [statement for statement in statements if statement.statement_id not in never]
+
+
+def _refuse_to_replace(statements: list[Statement], out: Path) -> None:
+    files = [file for statement in statements for file in statement.files]
+    other = [out / file.name for file in files if (out / file.name).exists() and (out / file.name).read_bytes() != file.read_bytes()]
+    if other:
+        raise TollbookError(
+            f"nothing was written: {other[0]} is not what would be written now, with the same content (other words, fonts or addressee)."
+            " It may be what was sent; give another folder with --out."
+        )
 
 
 def _wanted(statements: list[Statement], recipients: Sequence[str] | None) -> list[Statement]:
@@ -169,10 +240,12 @@ def _number(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: 
             [period],
         ).fetchall()
     }
+    number = next((close.number for close in periods.closes(db, period) if close.folder == folder), 0)
     new = []
     for statement in statements:
         newest, versions, hashes = issued.get((statement.recipient_kind, statement.recipient), (0, {}, {}))
-        statement.version = versions.get(folder, newest + 1)
+        # not what was issued before it alone: a recipient need not be in every close
+        statement.version = versions.get(folder, max(newest + 1, number))
         if folder not in versions:
             new.append(statement)
         elif hashes[folder] != statement.content_hash:
@@ -183,12 +256,22 @@ def _number(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: 
     return new
 
 
-def _add_disputes(db: duckdb.DuckDBPyConnection, statements: list[Statement]) -> None:
-    """The disputes of these statements, of whatever version, that nobody has accepted or rejected."""
+def _add_disputes_of_then(db: duckdb.DuckDBPyConnection, statements: list[Statement]) -> None:
+    """The disputes of these statements as they stood when each was issued."""
+    issued_at = dict(db.execute("select statement_id, issued_at from ledger.statements").fetchall())
+    by_moment: dict[datetime, list[Statement]] = defaultdict(list)
+    for statement in statements:
+        by_moment[issued_at[statement.statement_id]].append(statement)
+    for moment, issued in by_moment.items():
+        _add_disputes(db, issued, moment)
+
+
+def _add_disputes(db: duckdb.DuckDBPyConnection, statements: list[Statement], until: datetime) -> None:
+    """The disputes of these statements, of whatever version, that nobody had accepted or rejected at a moment."""
     found = records(
         db,
         f"from ({disputes.STANDING}) where accounting_period = $period and status in ('raised', 'answered') order by raised_at, dispute_id",
-        {"until": datetime.max, "period": statements[0].period},
+        {"until": until, "period": statements[0].period},
     )
     by_recipient = {(statement.recipient_kind, statement.recipient): statement for statement in statements}
     for dispute in found:
@@ -206,7 +289,7 @@ def _write(statements: list[Statement], known: dict, folder: Path, pdf: bool) ->
     names: set[str] = set()
     for statement in statements:
         if statement.locale not in wordings:
-            wordings[statement.locale] = Wording(statement.locale, statement.currency, statement.content["digits"])
+            wordings[statement.locale] = Wording(statement.locale, statement.currency, statement.digits)
         recipient = known.get((statement.recipient_kind, statement.recipient), {})
         document = document_of(statement, wordings[statement.locale], recipient)
         name = file_name(statement, names)
@@ -244,7 +327,7 @@ def _record(db: duckdb.DuckDBPyConnection, statements: list[Statement], period: 
             for one in statements
         ],
     )  # fmt: skip
-    stated = lines.money("stated", statements[0].content["digits"])
+    stated = lines.money("stated", statements[0].digits)
     db.begin()
     try:
         db.execute(

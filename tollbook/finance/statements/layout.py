@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from tollbook.finance.currencies import minor_units
 from tollbook.finance.ledger import BY_HAND
 from tollbook.finance.statements.figures import BREAKDOWNS, Statement
 from tollbook.finance.statements.wording import Wording
@@ -16,12 +17,16 @@ from tollbook.finance.statements.wording import Wording
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, what its cells are (text, money, rate, number, count, percent, month, day), its share of the width."""
+    """A column: its heading, what its cells are (text, money, rate, number, count, percent, month, day), its share of the width.
+
+    ``digits`` are the decimals of a number; money has those of the statement's currency.
+    """
 
     title: str
     kind: str = "text"
     width: float = 1.0
     is_summed: bool = False
+    digits: int = 2
 
     @property
     def is_left(self) -> bool:
@@ -142,12 +147,10 @@ class _Shown:
         return self._table("summary", "before", columns, [(now, before, now - before, (now - before) / abs(before) if before else None)])
 
     def budgets(self) -> Table | None:
-        columns = [
-            self._named("budget_for", 3),
-            self._named("budget", 1, "number"),
-            self._named("spent", 1, "number"),
-            self._named("left", 1, "number"),
-        ]
+        # in whatever currency each is planned
+        digits = max([self.words.digits, *(minor_units(budget["currency_code"]) for budget in self.content["budgets"])])
+        figures = (Column(self.words("columns", name), "number", digits=digits) for name in ("budget", "spent", "left"))
+        columns = [self._named("budget_for", 3), *figures]
         rows = []
         for budget in self.content["budgets"]:
             said = f"{self.words('scopes', budget['scope'])} {budget['scope_value']}, {self.words('budget_kinds', budget['cost_kind'])}"

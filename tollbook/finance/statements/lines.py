@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-from babel.numbers import get_currency_precision
 
 from tollbook.finance.ledger import BY_HAND, SECTION
 from tollbook.sources.typing import text
@@ -20,11 +20,6 @@ READ = (
     *("shared_costs", "invoices", "budgets", "rule_versions", "waivers"),
 )
 _STATEMENT = ("side", "recipient_kind", "recipient", "accounting_period")
-
-
-def digits_of(currency: str) -> int:
-    """How many digits a statement in this currency has: those of the currency, at most the two that the ledger states."""
-    return min(get_currency_precision(currency), 2)
 
 
 def spread(rows: str, by: Sequence[str], order: Sequence[str], digits: int, total: str | None = None, into: str = "stated") -> str:
@@ -58,9 +53,10 @@ def spread(rows: str, by: Sequence[str], order: Sequence[str], digits: int, tota
     """
 
 
-def money(units: str, digits: int) -> str:
-    """The SQL of whole units as decimal(38, 2)."""
-    return f"(({units})::decimal(36, 0) * {text(str(1 / 10**digits) if digits else '1')}::decimal(3, 2))::decimal(38, 2)"
+def money(units: str, digits: int, decimals: int | None = None) -> str:
+    """The SQL of whole units of 10^-``digits`` as an amount with so many decimals, or with ``decimals``."""
+    unit = f"{Decimal(1).scaleb(-digits):f}"
+    return f"(({units})::decimal({38 - digits}, 0) * {text(unit)}::decimal({digits + 1}, {digits}))::decimal(38, {digits if decimals is None else decimals})"
 
 
 def prepare(db: duckdb.DuckDBPyConnection, folder: Path, period: date, digits: int) -> None:

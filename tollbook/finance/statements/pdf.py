@@ -225,7 +225,7 @@ class _Story:
         say = {
             "money": words.money,
             "rate": words.rate,
-            "number": lambda number: words.number(number, 2),
+            "number": lambda number: words.number(number, column.digits),
             "count": lambda number: words.number(Decimal(number), 0),
             "percent": words.percent,
             "month": lambda day: words.month(day, short=True),

@@ -80,8 +80,8 @@ class Wording:
     def moment(self, moment: datetime) -> str:
         return format_datetime(moment, "medium", locale=self.locale) + " UTC"
 
-    def cell_format(self, kind: str) -> str:
-        """The number format of a workbook's cells of a kind (money, rate, number, count, percent, day, month) in this locale."""
+    def cell_format(self, kind: str, digits: int = 2) -> str:
+        """The number format of a workbook's cells of a kind (money, rate, count, percent, day, month; number with ``digits``) in this locale."""
         code = f"{self.language_code:X}"
         if kind in ("money", "rate"):
             sign = f"[${_NOT_SHOWN.sub('', get_currency_symbol(self.currency, locale=self.locale))}-{code}]"
@@ -93,7 +93,7 @@ class Wording:
         if kind == "day":
             pattern = self.locale.date_formats["short"].pattern.replace("\u200f", "")
             return f"[$-{code}]" + re.sub("y+", "yyyy", re.sub("M+", "mm", re.sub("d+", "dd", re.sub("[^yMd./ -]", "", pattern))))
-        return {"number": "#,##0.00", "count": "#,##0", "percent": "0.0%"}[kind]
+        return {"number": "#,##0" + ("." + "0" * digits if digits else ""), "count": "#,##0", "percent": "0.0%"}[kind]
 
     @property
     def language_code(self) -> int:

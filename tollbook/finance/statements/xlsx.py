@@ -12,7 +12,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.utility import xl_range
 from xlsxwriter.worksheet import Worksheet
 
-from tollbook.finance.statements.layout import Document, Table
+from tollbook.finance.statements.layout import Column, Document, Table
 from tollbook.finance.statements.wording import shown
 
 #: What a cell can hold.
@@ -44,7 +44,7 @@ class _Book:
         self.words = document.words
         self._span = 0
         self._notes: list[tuple[Worksheet, int, int, str, str]] = []
-        self._formats: dict[tuple[str, ...], Format] = {}
+        self._formats: dict[tuple[tuple[str, ...], int], Format] = {}
         self._widths: dict[str, dict[int, float]] = defaultdict(lambda: defaultdict(lambda: 6.0))
 
     def write(self) -> None:
@@ -99,7 +99,7 @@ class _Book:
         first = head + 1
         for number, cells in enumerate(table.rows, first):
             for place, (column, value) in enumerate(zip(table.columns, cells, strict=True)):
-                self._cell(sheet, number, place, column.kind, value)
+                self._cell(sheet, number, place, column, value)
                 widths[place] = max(widths[place], _width(column.kind, value))
         row = first + len(table.rows)
         totals = table.totals
@@ -121,7 +121,8 @@ class _Book:
             row += 1
         return row + 1
 
-    def _cell(self, sheet: Worksheet, row: int, place: int, kind: str, value: Any) -> None:
+    def _cell(self, sheet: Worksheet, row: int, place: int, column: Column, value: Any) -> None:
+        kind = column.kind
         if value is None:
             return
         if kind == "text":
@@ -129,7 +130,7 @@ class _Book:
         elif kind in ("month", "day"):
             sheet.write_datetime(row, place, value, self._format(kind, "left"))
         else:
-            sheet.write_number(row, place, float(value), self._format(kind))
+            sheet.write_number(row, place, float(value), self._format(kind, digits=column.digits))
 
     def _text(self, sheet: Worksheet, row: int, place: int, value: str, style: str = "text") -> None:
         """Text as text: a value that begins like a formula stays what it is."""
@@ -146,13 +147,13 @@ class _Book:
             sheet.write_string(row, place, value, self._format(style, "wrapped"))
             sheet.set_row(row, 13.5 * (1 + int(len(value) // room)))
 
-    def _format(self, *names: str) -> Format:
-        if names not in self._formats:
+    def _format(self, *names: str, digits: int = 2) -> Format:
+        if (names, digits) not in self._formats:
             look: dict[str, Any] = {"font_name": "Calibri", "font_size": 10}
             for name in names:
-                look |= _LOOKS[name] if name in _LOOKS else {"num_format": self.words.cell_format(name)}
-            self._formats[names] = self.workbook.add_format(look)
-        return self._formats[names]
+                look |= _LOOKS[name] if name in _LOOKS else {"num_format": self.words.cell_format(name, digits)}
+            self._formats[names, digits] = self.workbook.add_format(look)
+        return self._formats[names, digits]
 
     def _set_up(self, sheet: Worksheet, name: str) -> None:
         for place, width in self._widths[name].items():
