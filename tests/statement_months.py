@@ -93,7 +93,7 @@ def close(workspace: Workspace, period: date = SEPTEMBER) -> Path:
     with workspace.connect() as db:
         moment = ledger.next_moment(db)
         times = db.execute(
-            "select count(*) from ledger.period_events where accounting_period = ? and event = 'closed'", [period]
+            "select count(folder) from ledger.period_events where accounting_period = ? and event = 'closed'", [period]
         ).fetchone()[0]
         folder = workspace.closed / (f"{period:%Y-%m}" + (f"-{times + 1}" if times else ""))
         freeze.freeze(db, period, moment, workspace.currency, folder)

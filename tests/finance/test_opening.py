@@ -11,6 +11,7 @@ from tests import close_cases, ledgers, scratch_ledgers, statement_months
 from tests.scratch_ledgers import charge
 from tests.workspaces import quiet, write_workspace
 from tollbook import cli
+from tollbook.commands.console import console
 from tollbook.errors import TollbookError
 from tollbook.finance import close, ledger, moments, opening, periods, restatement, statements, trial_balance
 from tollbook.workspace import Workspace
@@ -78,7 +79,9 @@ def correct(workspace, day="2026-07-20", more=7):
 
 def tollbook(workspace, *arguments):
     """What a command says, with its status."""
-    said = CliRunner().invoke(cli.app, [*arguments, "--workspace", str(workspace.root)], env={"COLUMNS": "300"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "_width", 300)
+        said = CliRunner().invoke(cli.app, [*arguments, "--workspace", str(workspace.root)])
     return f"{said.output}{said.exception or ''}", said.exit_code
 
 

@@ -14,7 +14,6 @@ from tests.workspaces import quiet
 from tollbook.cli import app
 from tollbook.errors import TollbookError
 from tollbook.finance import as_of, disputes, freeze, ledger, moments, periods, restatement, statements, trial_balance
-from tollbook.finance import close as closing
 
 KILLED = """
 import os, sys
@@ -127,18 +126,18 @@ def test_what_is_kept_must_be_what_that_close_recorded(twice):
     assert bytes_of(issue(month, 1)) == sent
 
 
-def test_a_close_that_froze_nothing_has_no_statements(month):
+def test_the_opening_balance_is_no_close_that_can_be_stated(month):
     with month.connect() as db:
         periods.record(db, SEPTEMBER, "closed", ledger.next_moment(db), "controller", "opening balance")
     for version in (None, 1):
-        with pytest.raises(TollbookError, match=r"close 1 of 2026-09 froze nothing.*--as-of close:2026-09/1` has what was charged"):
+        with pytest.raises(TollbookError, match="2026-09 was settled before the ledger began: nothing was frozen"):
             issue(month, version)
-    with pytest.raises(closing.ClosedAlready, match=r"2026-09 is closed already .*without statements: nothing of it was frozen"):
-        closing.close(month, SEPTEMBER, "controller", tell=quiet)
-    # the close after it is the second, and so are its statements
+    with month.connect(read_only=True) as db, pytest.raises(TollbookError, match="no close:2026-09/1; there are: close:2026-09"):
+        moments.parse(db, "close:2026-09/1")
+    # the close after it is the first, and so are its statements
     reopen(month)
-    assert close(month).name == "2026-09-2"
-    assert {one.statement_id for one in issue(month).values()} == {"2026-09/CC-A/2", "2026-09/CC-B/2", "2026-09/tenant:acme/2"}
+    assert close(month).name == "2026-09"
+    assert {one.statement_id for one in issue(month).values()} == {"2026-09/CC-A/1", "2026-09/CC-B/1", "2026-09/tenant:acme/1"}
 
 
 def test_a_statement_has_the_number_of_its_close_but_keeps_the_one_it_was_issued_with(twice):
