@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal, localcontext
+from pathlib import Path
 
 UNKNOWN = "–"
 
@@ -94,7 +95,7 @@ def _decimals(value: Number | None, places: int) -> str:
 
 
 def plain(value):
-    """The same for JSON and CSV: amounts with every digit, dates as written, nothing else touched."""
+    """The same for JSON and CSV: amounts with every digit, dates and paths as written, nothing else touched."""
     if isinstance(value, dict):
         return {name: plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
@@ -104,4 +105,4 @@ def plain(value):
         return f"{value:f}"
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return value
+    return str(value) if isinstance(value, Path) else value
