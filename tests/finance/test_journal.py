@@ -307,6 +307,16 @@ def test_the_file_is_csv_in_which_nothing_is_a_formula(tmp_path):
         journal.export(of(made), tmp_path / "journal.xlsx")
 
 
+def test_a_month_whose_postings_come_to_nothing_has_no_lines_to_keep(db, tmp_path):
+    close(db, SEPTEMBER)
+    for cost, idle in (("650", "70"), ("700", "20")):
+        charges = [charge(cost), charge("280", "search", "CC-200", project="ranking"), charge(idle, "idle", None, bucket="idle")]
+        post(db, f"night-{cost}", bill(charges, prepaid="60"))
+    assert of(db, OCTOBER) == []
+    journal.export(of(db, OCTOBER), tmp_path / "october.csv")
+    assert (tmp_path / "october.csv").read_text().count("\n") == 1
+
+
 def test_nothing_posted_is_said(db):
     with pytest.raises(TollbookError, match="the journal of 2026-08 is empty; there are postings of 2026-09"):
         of(db, date(2026, 8, 1))

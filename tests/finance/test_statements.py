@@ -145,6 +145,8 @@ def test_only_a_closed_month_is_issued_and_a_draft_is_recorded_nowhere(month):
     assert all(file.is_file() for one in drafts for file in one.files)
     assert recorded(month) == [] and not month.closed.exists()
     close(month)
+    with pytest.raises(TollbookError, match="2026-09 is closed: its statements are issued, without --draft"):
+        statements.issue_draft(month, SEPTEMBER)
     issued = statements.issue_closed(month, SEPTEMBER, pdf=False, recipients=["CC-A"])
     assert [one.files for one in issued] == [[month.statements / "2026-09" / "2026-09_CC-A_v1.xlsx"]]
     assert [row[0] for row in recorded(month)] == ["2026-09/CC-A/1"]

@@ -60,6 +60,8 @@ def close(
     console.print(_table(report))
     if not report.passes:
         raise closing.NotClosed(report)
+    if dry_run:
+        tell(f"{report.period:%Y-%m} can be closed. Nothing was changed.")
     if report.folder:
         # said before the table, it is out of sight
         tell(f"{report.period:%Y-%m} is closed: {report.postings:,} postings kept in {report.folder}, {report.statements} statements")
@@ -75,6 +77,8 @@ def _settle(workspace: Workspace, period: date, approved_by: str, reason: str, d
     table.add_section()
     table.add_row("all", f"{sum(month.postings for month in found.months):,}", f"{sum(month.charged_cost for month in found.months):,.2f}")
     console.print(table)
+    if dry_run:
+        tell("Nothing was changed.")
 
 
 def reopen(

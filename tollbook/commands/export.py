@@ -56,6 +56,8 @@ def export_journal(
         found = journal.lines(db, month, accounts, None if moment.said == "now" else moment.at, by_project)
     journal.export(found, out)
     tell(f"{len({line.entry_number for line in found}):,} entries with {len(found):,} lines in {out}")
+    if not found:
+        tell("What was posted comes to nothing: take back every entry of this month that was imported before.")
     if not is_closed:
         tell(f"{period} is not closed: what is posted until it is will change the journal.")
     if is_opening:

@@ -102,7 +102,10 @@ def table(found: list[dict], known_at: Moment, by: str) -> Table:
         cells,
         f"Nothing was charged as known at {known_at}. `tollbook ledger runs` lists when something was recorded.",
         "By the month it was posted in." if name == "accounting_period" else "By month of usage, in whatever month it was posted.",
-        ["That moment is ahead: more may be recorded until then."] if known_at.is_ahead else [],
+        [
+            *(["That moment is ahead: more may be recorded until then."] if known_at.is_ahead else []),
+            *(["Each amount is rounded by itself; statements share the last coin out, so that they add up."] if found else []),
+        ],
     )
 
 

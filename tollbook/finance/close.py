@@ -20,7 +20,9 @@ from tollbook import pipeline
 from tollbook.errors import GateError, TollbookError
 from tollbook.finance import accruals, close_checks, freeze, ledger, periods, waivers
 from tollbook.finance.close_checks import Check
+from tollbook.finance.currencies import coins
 from tollbook.finance.waivers import Waiver
+from tollbook.report.formats import counted
 from tollbook.warehouse import lock
 from tollbook.workspace import Workspace
 
@@ -61,7 +63,7 @@ class NotClosed(GateError):
 
     def __init__(self, report: CloseReport):
         failed = [f"  {check.check_id}: {check.observed}. {check.advice}" for check in report.checks if check.status == "fail"]
-        super().__init__(f"{report.period:%Y-%m} is not closed, {len(failed)} checks did not pass:\n" + "\n".join(failed))
+        super().__init__(f"{report.period:%Y-%m} is not closed, {counted(len(failed), 'check')} did not pass:\n" + "\n".join(failed))
         self.report = report
 
 
@@ -167,7 +169,8 @@ def _checked(db, workspace: Workspace, period: date, approved_by: str, waive: Se
     used = waivers.needed([*of_file, *waivers.of_options(waive, checks, approved_by)], checks)
     for one in of_file:
         if one.key not in {other.key for other in used}:
-            tell(f"{waivers.FILE}: {one.check_id}:{one.item} needs no waiver: the check found no such thing")
+            lost = f", so its accrual of {coins(one.accrual_cost, workspace.currency)} is not booked" if one.accrual_cost else ""
+            tell(f"{waivers.FILE}: {one.check_id}:{one.item} needs no waiver: the check found no such thing{lost}")
     waived = close_checks.waive(checks, {one.key: one.reason for one in used})
     return CloseReport(period, (*waived, waivers.accrual(db, period, used, workspace.currency)), tuple(used))
 

@@ -111,7 +111,7 @@ def lines(
 
     Raises:
         ConfigError: an account has no code, or showback names no cost centre.
-        TollbookError: the postings of that month come to nothing, or there are none.
+        TollbookError: nothing was posted in that month. Where postings come to nothing (what was booked is taken back), there are no lines.
     """
     platform = _platform(db, period)
     db.execute(
@@ -123,7 +123,12 @@ def lines(
         db.executemany(f"insert into account_rules values ({', '.join('?' * len(_RULES))})", listed)
     db.execute(_POSTED, {"period": period, "known_at": known_at, "platform": platform, "by_project": by_project})
     if not db.execute("select count(*) from journal_posted").fetchone()[0]:
-        months = db.execute("select distinct strftime(accounting_period, '%Y-%m') from ledger.postings order by 1").fetchall()
+        months = db.execute(
+            "select distinct strftime(accounting_period, '%Y-%m') from ledger.postings where recorded_at <= coalesce($1, recorded_at) order by 1",
+            [known_at],
+        ).fetchall()
+        if (f"{period:%Y-%m}",) in months:
+            return []
         known = (
             f"there are postings of {', '.join(month for (month,) in months)}" if months else "the ledger is empty: `tollbook run` first"
         )

@@ -160,8 +160,14 @@ def accrual(db: duckdb.DuckDBPyConnection, period: date, waivers: Sequence[Waive
         + (f"{coins(cost, currency)} {currency}, {team or 'unowned'}, {biller or 'no biller'}" if cost else "accrued before, taken back")
         for item, cost, team, biller, _ in rows
     ]
+    booked = any(row[1] for row in rows)
     said.append(f"{coins(sum(row[1] for row in rows), currency)} {currency} in all")
-    return Check(ACCRUAL, "pass", "; ".join(said), threshold, f"Booked in {period:%Y-%m}, taken back in the next open month.")
+    advice = (
+        f"Booked in {period:%Y-%m}, taken back in the next open month."
+        if booked
+        else "What the close before booked is reversed, in both months."
+    )
+    return Check(ACCRUAL, "pass", "; ".join(said), threshold, advice)
 
 
 def record(db: duckdb.DuckDBPyConnection, period: date, recorded_at: datetime, waivers: Sequence[Waiver]) -> None:

@@ -139,13 +139,15 @@ def issue_draft(
     """``issue`` what would be stated if the month were closed now: frozen for the moment, marked as a draft, recorded nowhere.
 
     Raises:
-        TollbookError: the newest build is not posted, or nothing is charged in the month.
+        TollbookError: the month is closed, the newest build is not posted, or nothing is charged in the month.
     """
     workspace.require_warehouse()
     with lock.writing(workspace, "tollbook statements --draft", tell=tell), _scratch(workspace) as scratch:
         folder = scratch / "month"
         with workspace.connect() as db:
             schema.ensure(db)
+            if period in ledger.closed_periods(db):
+                raise TollbookError(f"{period:%Y-%m} is closed: its statements are issued, without --draft. A draft is of an open month.")
             if not ledger.is_posted(db):
                 raise TollbookError("the ledger does not have the newest build yet. Run `tollbook run`, or `tollbook post`, first.")
             freeze.freeze(db, period, ledger.next_moment(db), workspace.currency, folder, evidence=False)
