@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tollbook import cli, pipeline
+from tollbook.commands.workspaces import SAMPLE
 from tollbook.errors import TollbookError
 from tollbook.report.focus_export import export_focus
 from tollbook.workspace import Workspace
@@ -34,7 +35,7 @@ FOCUS_1_2 = _FOCUS_1_2.split()
 def sample(tmp_path_factory):
     """The sample month, published."""
     root = tmp_path_factory.mktemp("export") / "sample"
-    shutil.copytree(cli.SAMPLE, root)
+    shutil.copytree(SAMPLE, root)
     workspace = Workspace.open(root)
     assert not pipeline.run(workspace, False, lambda _: None).failures
     return workspace

@@ -8,7 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tollbook import cli, pipeline
+from tollbook import pipeline
+from tollbook.commands.workspaces import SAMPLE
 from tollbook.workspace import Workspace
 
 REPO = Path(__file__).resolve().parents[1]
@@ -20,7 +21,7 @@ def workspace(tmp_path_factory):
     if not PYTHON.is_file():
         pytest.skip("MetricFlow is not installed: `make metricflow`")
     root = tmp_path_factory.mktemp("metricflow") / "sample"
-    shutil.copytree(cli.SAMPLE, root)
+    shutil.copytree(SAMPLE, root)
     made = Workspace.open(root)
     assert not pipeline.run(made, False, lambda _: None).failures
     return made

@@ -6,7 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from tollbook import cli, pipeline
+from tollbook import pipeline
+from tollbook.commands.workspaces import SAMPLE
 from tollbook.workspace import Workspace
 
 
@@ -14,7 +15,7 @@ from tollbook.workspace import Workspace
 def sample(tmp_path_factory):
     """The sample month, built."""
     root = tmp_path_factory.mktemp("metrics") / "sample"
-    shutil.copytree(cli.SAMPLE, root)
+    shutil.copytree(SAMPLE, root)
     workspace = Workspace.open(root)
     pipeline.load(workspace, tell=lambda _: None)
     pipeline.build(workspace, tell=lambda _: None)
