@@ -25,15 +25,9 @@ def main() -> None:
     """Run the command line; an error that Tollbook knows ends with its message and exit status 1."""
     try:
         app()
-    except (duckdb.BinderException, duckdb.CatalogException) as error:
-        _fail(f"what is built or published lacks something that this version reads: `tollbook run` makes it ({error})")
     except (TollbookError, OSError, duckdb.IOException) as error:
-        _fail(str(error))
-
-
-def _fail(said: str) -> None:
-    errors.print(f"error: {said}", markup=False, soft_wrap=True)
-    sys.exit(1)
+        errors.print(f"error: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import typer
 
 from tollbook.commands.console import DayArgument, WorkspaceOption, console
 from tollbook.errors import TollbookError
-from tollbook.warehouse import lock, publication
+from tollbook.warehouse import lock, publication, schema
 from tollbook.workspace import Workspace
 
 explain_app = typer.Typer(no_args_is_help=True, help="Where a cost comes from, down to bill rows and telemetry.")
@@ -24,7 +24,7 @@ def explain_job(job_id: str, workspace: WorkspaceOption = None) -> None:
     """One job: attempts, what they held, and the bill lines behind it."""
     from tollbook.explain import usage
 
-    with publication.connect(Workspace.open(workspace)) as db:
+    with publication.connect(Workspace.open(workspace)) as db, schema.built():
         console.print(usage.job(db, job_id))
 
 
@@ -33,7 +33,7 @@ def explain_request(request_id: str, workspace: WorkspaceOption = None) -> None:
     """One request (its id or idempotency key): tries, tokens, prices, and what each part of its cost is a share of. Reads the warehouse."""
     from tollbook.explain import requests
 
-    with lock.reading(Workspace.open(workspace)) as db:
+    with lock.reading(Workspace.open(workspace)) as db, schema.built():
         console.print(requests.request(db, request_id))
 
 
@@ -42,7 +42,7 @@ def explain_tenant(tenant: str, day: DayArgument, workspace: WorkspaceOption = N
     """One tenant's day: components by model, and the bill lines or servers behind them."""
     from tollbook.explain import requests
 
-    with publication.connect(Workspace.open(workspace)) as db:
+    with publication.connect(Workspace.open(workspace)) as db, schema.built():
         console.print(requests.tenant_day(db, tenant, day.date()))
 
 
@@ -51,7 +51,7 @@ def explain_token_day(model: str, day: DayArgument, workspace: WorkspaceOption =
     """One model's day: components by tenant, and the bill lines or servers behind them."""
     from tollbook.explain import requests
 
-    with publication.connect(Workspace.open(workspace)) as db:
+    with publication.connect(Workspace.open(workspace)) as db, schema.built():
         console.print(requests.token_day(db, model, day.date()))
 
 
@@ -60,7 +60,7 @@ def explain_team_day(team: str, day: DayArgument, workspace: WorkspaceOption = N
     """One team's (or bucket's) day: components, holders, models and bill lines."""
     from tollbook.explain import usage
 
-    with publication.connect(Workspace.open(workspace)) as db:
+    with publication.connect(Workspace.open(workspace)) as db, schema.built():
         console.print(usage.team_day(db, team, day.date()))
 
 
@@ -74,7 +74,7 @@ def explain_statement(
     from tollbook.explain import ledger
 
     opened = Workspace.open(workspace)
-    with lock.reading(opened) as db:
+    with lock.reading(opened) as db, schema.built():
         console.print(ledger.statement(db, opened.closed, statement_id, line))
 
 
@@ -84,7 +84,7 @@ def explain_posting(posting_id: int, workspace: WorkspaceOption = None) -> None:
     from tollbook.explain import ledger
 
     opened = Workspace.open(workspace)
-    with lock.reading(opened) as db:
+    with lock.reading(opened) as db, schema.built():
         console.print(ledger.posting(db, opened.closed, posting_id))
 
 
@@ -98,7 +98,7 @@ def explain_invoice(
     """An invoice upwards: its bill rows, when they accrue, what the ledger owes, and who pays on which statement."""
     from tollbook.explain import bills
 
-    with publication.connect(Workspace.open(workspace)) as db:
+    with publication.connect(Workspace.open(workspace)) as db, schema.built():
         if line is None:
             console.print(bills.invoice(db, invoice_id, issuer))
             return
@@ -113,5 +113,5 @@ def explain_bill_line(source: str, file: str, row: int, workspace: WorkspaceOpti
     """One bill row upwards: delivery, owner and rule, the days it accrues to, and who pays."""
     from tollbook.explain import bills
 
-    with publication.connect(Workspace.open(workspace)) as db:
+    with publication.connect(Workspace.open(workspace)) as db, schema.built():
         console.print(bills.bill_line(db, file, row, source))

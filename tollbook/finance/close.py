@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from tollbook.finance.close_checks import Check
 from tollbook.finance.currencies import coins
 from tollbook.finance.waivers import Waiver
 from tollbook.report.formats import counted
-from tollbook.warehouse import lock
+from tollbook.warehouse import lock, schema
 from tollbook.workspace import Workspace
 
 Tell = Callable[[str], None]
@@ -148,19 +148,10 @@ def _reading(workspace: Workspace) -> duckdb.DuckDBPyConnection:
 
 def _examined(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:
     """The checks of the month, waivers applied, and what is accrued by hand."""
-    with of_a_build():
+    with schema.built():
         if period in ledger.closed_periods(db):
             raise closed_already(db, workspace, period)
         return _checked(db, workspace, period, approved_by, waive, accrue, tell)
-
-
-@contextmanager
-def of_a_build() -> Iterator[None]:
-    """What is read here needs a warehouse that this version built; where it lacks a table, say so."""
-    try:
-        yield
-    except duckdb.CatalogException as error:
-        raise TollbookError(f"this version of Tollbook has not built the warehouse yet: `tollbook run` first ({error})") from error
 
 
 def _checked(db, workspace: Workspace, period: date, approved_by: str, waive: Sequence[str], accrue: bool, tell: Tell) -> CloseReport:

@@ -15,7 +15,7 @@ import duckdb
 from tollbook import pipeline
 from tollbook.errors import TollbookError
 from tollbook.finance import close, ledger, periods
-from tollbook.warehouse import lock
+from tollbook.warehouse import lock, schema
 from tollbook.workspace import Workspace
 
 REASON = "opening balance"
@@ -56,7 +56,7 @@ def settle(
     workspace.require_warehouse()
     with lock.writing(workspace, "tollbook close --opening", tell=tell):
         if dry_run:
-            with workspace.connect(read_only=True) as db, close.of_a_build():
+            with workspace.connect(read_only=True) as db, schema.built():
                 return Opening(period, _months(db, workspace, period))
         with pipeline.recorded(workspace, "opening"), workspace.connect() as db:
             months = _months(db, workspace, period)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import duckdb
 
+from tollbook.errors import TollbookError
 from tollbook.finance import tables as ledger_tables
 from tollbook.workspace import canonical_tables
 
@@ -54,6 +58,19 @@ create table if not exists raw.quarantine (
 
 #: What earlier versions built and this one does not: it would be published as it was.
 _RETIRED = ("engineering.fct_job_costs", "intermediate.int_job_days")
+
+
+@contextmanager
+def built() -> Iterator[None]:
+    """What is read here needs tables that this version built or published; where one of them or a column is not there, say so.
+
+    Raises:
+        TollbookError: it is not there.
+    """
+    try:
+        yield
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise TollbookError(f"this version of Tollbook has not built the warehouse yet: `tollbook run` first ({error})") from error
 
 
 def ensure(db: duckdb.DuckDBPyConnection) -> None:
